@@ -1,0 +1,26 @@
+/**
+ * The outside world as an interface: clocks, random, timers, disk, network, and a log of events.
+ *
+ * Everything below `server` reaches the machine through an {@link Env} that it was handed, so a
+ * simulator can run the whole product from one seed. `node/` is the only code that touches the
+ * machine; {@link MemoryDisk} is a disk that can lose what was not synced. This room knows nothing
+ * of logs.
+ */
+export type {
+  Address,
+  Clock,
+  Connection,
+  ConnectionHandler,
+  Disk,
+  DiskFile,
+  DiskLock,
+  Env,
+  EventLog,
+  HttpAnswer,
+  HttpQuestion,
+  Listener,
+  Network,
+  Random,
+  Timer,
+  Timers,
+} from "./env.ts";
