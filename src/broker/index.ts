@@ -1,0 +1,81 @@
+/**
+ * Every verb of the product, once, in plain objects: topics, settings, records, offsets, groups.
+ *
+ * Promises that what is answered as done is durable, and that an error has a code of the closed list.
+ * The only place where metadata commands are proposed. Refuses to know any protocol: sentinels like
+ * -1, versions of messages and sessions of connections belong to the doors. Start reading at
+ * `broker.ts`.
+ */
+export type { ItemOutcome, TopicRef } from "./answers.ts";
+export { Broker, type BrokerOptions } from "./broker.ts";
+export type {
+  ClientIdentity,
+  CommitItem,
+  CommitOffsetsRequest,
+  CommittedOffset,
+  CoordinatorAnswer,
+  DeletedGroup,
+  DeletedOffsets,
+  FetchOffsetsRequest,
+  GroupDescription,
+  GroupListing,
+  GroupMember,
+  GroupOffsets,
+  GroupProtocol,
+  GroupStateName,
+  HeartbeatRequest,
+  JoinedGroup,
+  JoinedMember,
+  JoinGroupRequest,
+  LeaveGroupRequest,
+  LeavingMember,
+  LeftGroup,
+  ListGroupsQuery,
+  MemberAssignment,
+  OffsetItem,
+  SyncedGroup,
+  SyncGroupRequest,
+} from "./group-verbs.ts";
+export type {
+  DeletedRecords,
+  DeleteRecordsItem,
+  EpochAnswer,
+  EpochQuery,
+  FetchedPartition,
+  Fetching,
+  FetchItem,
+  FetchRequest,
+  InitProducerIdRequest,
+  ListedOffset,
+  OffsetQuery,
+  OffsetSpec,
+  ProducerIdentity,
+  ProducersAnswer,
+} from "./record-verbs.ts";
+export type {
+  BrokerDescription,
+  ChangedConfig,
+  ClusterDescription,
+  ConfigChange,
+  ConfigDescription,
+  ConfigQuery,
+  ConfigReplacement,
+  ConfigResource,
+  CreatedTopic,
+  CreateOptions,
+  DeletedTopic,
+  GrownTopic,
+  LogDirDescription,
+  LogDirQuery,
+  LogSize,
+  MorePartitions,
+  NewTopic,
+  OpenTopic,
+  PartitionAssignment,
+  PartitionDescription,
+  SettingChange,
+  SettingDescription,
+  SettingOrigin,
+  SettingSynonym,
+  TopicDescription,
+} from "./topic-verbs.ts";
