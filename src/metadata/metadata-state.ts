@@ -179,8 +179,8 @@ export class MetadataState {
       return rejected("limit_exceeded", `${topicsMax} topics are there, more are not allowed`);
     }
     return (
-      partitionCountFault(command.partitionCount) ??
       this.#createFault(command) ??
+      partitionCountFault(command.partitionCount) ??
       checkTopicSettings(command.settings)
     );
   }
