@@ -1,0 +1,167 @@
+import { crc32c, fitsInt64, int32At, uint32At } from "../bytes/index.ts";
+import { LogError } from "../errors/index.ts";
+import {
+  BATCH_HEADER_BYTES,
+  type BatchHeader,
+  CODEC_BITS,
+  CRC_COVERS_FROM,
+  FIELD,
+  LENGTH_PREFIX_BYTES,
+  MAGIC,
+} from "./batch-header.ts";
+import { codecNames } from "./compression.ts";
+import type { RecordCursor } from "./record-cursor.ts";
+
+/** Why a batch is refused. An expected outcome, so it is returned and not thrown. */
+export interface BatchFault {
+  readonly code:
+    | "batch_corrupt"
+    | "batch_invalid"
+    | "unsupported_format"
+    | "unsupported_compression";
+  readonly reason: string;
+}
+
+/** Length, attributes, timestamp, offset, key, value and header count take a byte each at least. */
+const RECORD_BYTES_MIN = 7;
+
+/**
+ * Reads the header of a batch that a producer sent, and judges all that can be judged without
+ * decompressing: size, format, CRC, counts, producer fields, codec. Control batches pass; see
+ * {@link BatchHeader.isControl}. Records are not looked into; see {@link checkRecords}.
+ *
+ * `end` is where the bytes at hand end. `header` holds the fields when nothing is wrong, and
+ * anything otherwise.
+ */
+// hot: once for every produced batch; its cost is that of the CRC.
+export function checkBatch(
+  bytes: Uint8Array,
+  position: number,
+  end: number,
+  header: BatchHeader,
+): BatchFault | undefined {
+  return checkFrame(bytes, position, end, header) ?? checkFields(header);
+}
+
+/**
+ * The same for a batch that is read back from storage, where compaction may have taken records out:
+ * there may be fewer records than offsets, or none.
+ */
+export function checkStoredBatch(
+  bytes: Uint8Array,
+  position: number,
+  end: number,
+  header: BatchHeader,
+): BatchFault | undefined {
+  const fault = checkFrame(bytes, position, end, header);
+  if (fault !== undefined) return fault;
+  const { recordCount, lastOffsetDelta } = header;
+  if (lastOffsetDelta >= 0 && recordCount >= 0 && recordCount <= lastOffsetDelta + 1) {
+    return undefined;
+  }
+  return corrupt(`${recordCount} records cannot span ${lastOffsetDelta + 1} offsets`);
+}
+
+/**
+ * Looks into every record of a checked batch: whether they decompress within the cursor's limit, are
+ * well formed, are as many as the header says and numbered without gaps. For whoever does not want
+ * to leave that to the readers; it costs a walk over the batch.
+ */
+export function checkRecords(
+  bytes: Uint8Array,
+  position: number,
+  cursor: RecordCursor,
+): BatchFault | undefined {
+  try {
+    cursor.reset(bytes, position);
+    let expected = cursor.header.baseOffset;
+    while (cursor.advance()) {
+      if (cursor.offset !== expected) return invalid(`offset ${expected} is missing`);
+      expected++;
+    }
+    return undefined;
+  } catch (thrown) {
+    if (!(thrown instanceof LogError)) throw thrown;
+    if (thrown.code === "unsupported_compression") {
+      return { code: thrown.code, reason: thrown.message };
+    }
+    return invalid(thrown.message);
+  }
+}
+
+/** What holds for every batch, sent or stored: there is one, whole, of this format and as its CRC says. */
+function checkFrame(
+  bytes: Uint8Array,
+  position: number,
+  end: number,
+  header: BatchHeader,
+): BatchFault | undefined {
+  const room = end - position;
+  // The formats before had their magic byte in the same place and could be shorter.
+  if (room <= FIELD.magic) return corrupt(`${room} bytes are too few for a batch`);
+  const magic = bytes[position + FIELD.magic];
+  if (magic !== MAGIC) {
+    return { code: "unsupported_format", reason: `record format ${magic} is not ${MAGIC}` };
+  }
+  const sizeBytes = LENGTH_PREFIX_BYTES + int32At(bytes, position + FIELD.length);
+  if (sizeBytes < BATCH_HEADER_BYTES) return corrupt(`a batch of ${sizeBytes} bytes has no header`);
+  if (sizeBytes > room) return corrupt(`a batch of ${sizeBytes} bytes where only ${room} are left`);
+  const stored = uint32At(bytes, position + FIELD.crc);
+  const computed = crc32c(bytes, position + CRC_COVERS_FROM, position + sizeBytes);
+  if (stored !== computed) {
+    return corrupt(
+      `CRC ${stored.toString(16)} in the batch, ${computed.toString(16)} of its bytes`,
+    );
+  }
+  if (!fitsInt64(bytes, position + FIELD.baseOffset)) return invalid("base offset beyond 2^53");
+  if (!fitsInt64(bytes, position + FIELD.producerId)) return invalid("producer id beyond 2^53");
+  const hasTimes =
+    fitsInt64(bytes, position + FIELD.baseTimestamp) &&
+    fitsInt64(bytes, position + FIELD.maxTimestamp);
+  if (!hasTimes) return invalid("timestamp beyond 2^53");
+  header.read(bytes, position);
+  return undefined;
+}
+
+function checkFields(header: BatchHeader): BatchFault | undefined {
+  const { recordCount, lastOffsetDelta } = header;
+  const codecBits = header.attributes & CODEC_BITS;
+  if (codecNames[codecBits] === undefined) {
+    return {
+      code: "unsupported_compression",
+      reason: `no compression has the number ${codecBits}`,
+    };
+  }
+  if (recordCount < 1 || lastOffsetDelta !== recordCount - 1) {
+    return invalid(`${recordCount} records, but the last offset delta is ${lastOffsetDelta}`);
+  }
+  const recordBytes = header.sizeBytes - BATCH_HEADER_BYTES;
+  if (codecBits === 0 && recordCount * RECORD_BYTES_MIN > recordBytes) {
+    return invalid(`${recordCount} records do not fit into ${recordBytes} bytes`);
+  }
+  return checkProducer(header);
+}
+
+function checkProducer(header: BatchHeader): BatchFault | undefined {
+  const { producerId, producerEpoch, baseSequence } = header;
+  if (producerId < -1) return invalid(`producer id ${producerId}`);
+  if (producerId === -1) {
+    return header.isTransactional
+      ? invalid("a transactional batch without a producer id")
+      : undefined;
+  }
+  if (producerEpoch < 0) return invalid(`producer ${producerId} with epoch ${producerEpoch}`);
+  // A marker is no record of the producer's sequence.
+  if (baseSequence < 0 && !header.isControl) {
+    return invalid(`producer ${producerId} with sequence ${baseSequence}`);
+  }
+  return undefined;
+}
+
+function corrupt(reason: string): BatchFault {
+  return { code: "batch_corrupt", reason };
+}
+
+function invalid(reason: string): BatchFault {
+  return { code: "batch_invalid", reason };
+}

@@ -1,0 +1,128 @@
+import { crc32c, int16At, int32At, int64At, putInt32, putInt64, uint32At } from "../bytes/index.ts";
+import { LogError } from "../errors/index.ts";
+import { type Codec, codecNames } from "./compression.ts";
+
+/** Bytes of a batch before its records. */
+export const BATCH_HEADER_BYTES = 61;
+/** The only format there is here. */
+export const MAGIC = 2;
+
+/** Base offset and length: what the length field does not count. */
+export const LENGTH_PREFIX_BYTES = 12;
+/** Everything from here on is under the CRC. */
+export const CRC_COVERS_FROM = 21;
+
+/** Where the fields are, in bytes from the start of the batch. */
+export const FIELD = {
+  baseOffset: 0,
+  length: 8,
+  leaderEpoch: 12,
+  magic: 16,
+  crc: 17,
+  attributes: 21,
+  lastOffsetDelta: 23,
+  baseTimestamp: 27,
+  maxTimestamp: 35,
+  producerId: 43,
+  producerEpoch: 51,
+  baseSequence: 53,
+  recordCount: 57,
+} as const;
+
+export const CODEC_BITS = 0x07;
+export const LOG_APPEND_TIME_BIT = 0x08;
+export const TRANSACTIONAL_BIT = 0x10;
+export const CONTROL_BIT = 0x20;
+
+/**
+ * The fixed fields of a batch, as they stand on the wire: -1 where a producer id, epoch, sequence or
+ * leader epoch is absent. One object is read into again and again.
+ */
+export class BatchHeader {
+  baseOffset = 0;
+  /** Of the whole batch, with its base offset and length. */
+  sizeBytes = 0;
+  leaderEpoch = 0;
+  magic = 0;
+  /** As stored, unsigned; not checked by reading. */
+  crc = 0;
+  attributes = 0;
+  lastOffsetDelta = 0;
+  baseTimestamp = 0;
+  maxTimestamp = 0;
+  producerId = 0;
+  producerEpoch = 0;
+  baseSequence = 0;
+  recordCount = 0;
+
+  /**
+   * Reads the fields at `position`, where {@link BATCH_HEADER_BYTES} must be; checks nothing else.
+   * @throws LogError batch_corrupt where a 64-bit field is no safe integer.
+   */
+  // hot: once for every batch, without allocation.
+  read(bytes: Uint8Array, position: number): void {
+    this.baseOffset = int64At(bytes, position + FIELD.baseOffset);
+    this.sizeBytes = LENGTH_PREFIX_BYTES + int32At(bytes, position + FIELD.length);
+    this.leaderEpoch = int32At(bytes, position + FIELD.leaderEpoch);
+    this.magic = ((bytes[position + FIELD.magic] ?? 0) << 24) >> 24;
+    this.crc = uint32At(bytes, position + FIELD.crc);
+    this.attributes = int16At(bytes, position + FIELD.attributes);
+    this.lastOffsetDelta = int32At(bytes, position + FIELD.lastOffsetDelta);
+    this.baseTimestamp = int64At(bytes, position + FIELD.baseTimestamp);
+    this.maxTimestamp = int64At(bytes, position + FIELD.maxTimestamp);
+    this.producerId = int64At(bytes, position + FIELD.producerId);
+    this.producerEpoch = int16At(bytes, position + FIELD.producerEpoch);
+    this.baseSequence = int32At(bytes, position + FIELD.baseSequence);
+    this.recordCount = int32At(bytes, position + FIELD.recordCount);
+  }
+
+  get lastOffset(): number {
+    return this.baseOffset + this.lastOffsetDelta;
+  }
+
+  /** Offset of whatever follows this batch. */
+  get nextOffset(): number {
+    return this.baseOffset + this.lastOffsetDelta + 1;
+  }
+
+  /** @throws LogError unsupported_compression for bits that mean no codec; a checked batch has none. */
+  get codec(): Codec {
+    const codec = codecNames[this.attributes & CODEC_BITS];
+    if (codec !== undefined) return codec;
+    const bits = this.attributes & CODEC_BITS;
+    throw new LogError("unsupported_compression", `no compression has the number ${bits}`);
+  }
+
+  get isLogAppendTime(): boolean {
+    return (this.attributes & LOG_APPEND_TIME_BIT) !== 0;
+  }
+
+  get isTransactional(): boolean {
+    return (this.attributes & TRANSACTIONAL_BIT) !== 0;
+  }
+
+  /** A marker written by a coordinator. A client has no business sending one; the caller refuses it. */
+  get isControl(): boolean {
+    return (this.attributes & CONTROL_BIT) !== 0;
+  }
+}
+
+/** Gives the batch at `position` its place in the log. Both fields lie outside the CRC. */
+export function patchBatch(
+  bytes: Uint8Array,
+  position: number,
+  baseOffset: number,
+  leaderEpoch: number,
+): void {
+  putInt64(bytes, position + FIELD.baseOffset, baseOffset);
+  putInt32(bytes, position + FIELD.leaderEpoch, leaderEpoch);
+}
+
+/** Makes `nowMs` the time of every record of the checked batch at `position`, and its CRC right again. */
+export function patchLogAppendTime(bytes: Uint8Array, position: number, nowMs: number): void {
+  const low = position + FIELD.attributes + 1;
+  bytes[low] = (bytes[low] ?? 0) | LOG_APPEND_TIME_BIT;
+  putInt64(bytes, position + FIELD.maxTimestamp, nowMs);
+  const end = position + LENGTH_PREFIX_BYTES + int32At(bytes, position + FIELD.length);
+  putInt32(bytes, position + FIELD.crc, crc32c(bytes, position + CRC_COVERS_FROM, end));
+}

@@ -1,0 +1,19 @@
+/**
+ * Records and batches: Kafka's RecordBatch v2, byte for byte, and its compression.
+ *
+ * Promises that what {@link checkBatch} let pass can be stored and sent as it stands, that reading
+ * any bytes ends in records, a {@link BatchFault} or a LogError and never in a crash, and that
+ * compressed bytes never grow past the limit given. Knows no file, topic or connection.
+ * The grammar is in `docs/formats/record-batch.md`. Start reading at {@link BatchHeader}.
+ */
+export { BatchBuilder, type BatchBuilderOptions } from "./batch-builder.ts";
+export { type BatchFault, checkBatch, checkRecords, checkStoredBatch } from "./batch-check.ts";
+export {
+  BATCH_HEADER_BYTES,
+  BatchHeader,
+  MAGIC,
+  patchBatch,
+  patchLogAppendTime,
+} from "./batch-header.ts";
+export { type Codec, codecNames, compress, decompress, INFLATED_BYTES_MAX } from "./compression.ts";
+export { RecordCursor, type RecordHeader } from "./record-cursor.ts";
