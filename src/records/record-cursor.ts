@@ -17,7 +17,7 @@ export interface RecordHeader {
  * cursor.reset(bytes, 0);
  * while (cursor.advance()) console.log(cursor.offset, cursor.value());
  */
-// hot: 4 ns a record; nothing is allocated for a record, nor for a batch that is not compressed.
+// hot: 17 ns a record of 100 bytes with a time of its own; nothing is allocated for a record, nor for a batch that is not compressed.
 export class RecordCursor {
   /** Header of the batch. */
   readonly header = new BatchHeader();
@@ -42,6 +42,8 @@ export class RecordCursor {
   /** Offset deltas only rise. */
   #lastDelta = -1;
   #headersStart = 0;
+  /** Where the varint that was read last ends. */
+  #next = 0;
 
   /** A batch that decompresses to more than `inflatedBytesMax` is refused. */
   constructor(limits: { readonly inflatedBytesMax?: number } = {}) {
@@ -86,29 +88,57 @@ export class RecordCursor {
    * @throws LogError batch_corrupt where the bytes are no record, or the records are not as many as the header says.
    */
   advance(): boolean {
-    if (this.#left <= 0) {
-      if (this.#left === 0 && this.#position !== this.#end) throw corrupt("bytes behind the last");
+    if (this.#left === 0) {
+      if (this.#position !== this.#end) throw corrupt("bytes behind the last record");
       return false;
     }
     this.#left--;
-    this.recordStart = this.#position;
-    const length = this.#varint();
-    const recordEnd = this.#position + length;
+    // A local position and a fast way for varints of one byte take half the time of a method for each.
+    const bytes = this.bytes;
+    let position = this.#position;
+    this.recordStart = position;
+
+    let byte = bytes[position] ?? 0;
+    const length = byte < 0x80 ? (byte >>> 1) ^ -(byte & 1) : this.#longVarint(position);
+    position = byte < 0x80 ? position + 1 : this.#next;
+    const recordEnd = position + length;
     if (length < 0 || recordEnd > this.#end) throw corrupt("a record is cut");
     // One byte of attributes, of which none is in use.
-    this.#position++;
-    this.#readTime();
-    this.#readOffset();
-    const keyBytes = this.#varint();
-    this.keyStart = this.#fieldStart(keyBytes, recordEnd);
-    this.keyEnd = keyBytes < 0 ? -1 : this.#position;
-    const valueBytes = this.#varint();
-    this.valueStart = this.#fieldStart(valueBytes, recordEnd);
-    this.valueEnd = valueBytes < 0 ? -1 : this.#position;
-    this.headerCount = this.#varint();
-    this.#headersStart = this.#position;
-    if (this.headerCount !== 0) this.#skipHeaders(recordEnd);
-    if (this.#position !== recordEnd) throw corrupt("a record is not as long as it says");
+    position++;
+
+    byte = bytes[position] ?? 0;
+    const timestampDelta = byte < 0x80 ? (byte >>> 1) ^ -(byte & 1) : this.#longVarlong(position);
+    position = byte < 0x80 ? position + 1 : this.#next;
+
+    byte = bytes[position] ?? 0;
+    const offsetDelta = byte < 0x80 ? (byte >>> 1) ^ -(byte & 1) : this.#longVarint(position);
+    position = byte < 0x80 ? position + 1 : this.#next;
+
+    byte = bytes[position] ?? 0;
+    const keyBytes = byte < 0x80 ? (byte >>> 1) ^ -(byte & 1) : this.#longVarint(position);
+    position = byte < 0x80 ? position + 1 : this.#next;
+    this.keyStart = keyBytes < 0 ? -1 : position;
+    if (keyBytes > 0) position += keyBytes;
+    this.keyEnd = keyBytes < 0 ? -1 : position;
+
+    byte = bytes[position] ?? 0;
+    const valueBytes = byte < 0x80 ? (byte >>> 1) ^ -(byte & 1) : this.#longVarint(position);
+    position = byte < 0x80 ? position + 1 : this.#next;
+    this.valueStart = valueBytes < 0 ? -1 : position;
+    if (valueBytes > 0) position += valueBytes;
+    this.valueEnd = valueBytes < 0 ? -1 : position;
+
+    byte = bytes[position] ?? 0;
+    this.headerCount = byte < 0x80 ? (byte >>> 1) ^ -(byte & 1) : this.#longVarint(position);
+    position = byte < 0x80 ? position + 1 : this.#next;
+    this.#headersStart = position;
+    if (this.headerCount !== 0) position = this.#skipHeaders(position, recordEnd);
+
+    // Lengths only move the position forward, so a field that passed the end of its record shows here.
+    if (position !== recordEnd) throw corrupt("a record is not as long as it says");
+    if (keyBytes < -1 || valueBytes < -1) throw corrupt("a negative length");
+    this.#position = position;
+    this.#place(offsetDelta, timestampDelta);
     return true;
   }
 
@@ -124,88 +154,89 @@ export class RecordCursor {
 
   headers(): RecordHeader[] {
     const found: RecordHeader[] = [];
-    const recordEnd = this.#position;
-    this.#position = this.#headersStart;
+    let position = this.#headersStart;
     for (let index = 0; index < this.headerCount; index++) {
-      const key = this.#view(recordEnd);
-      const value = this.#view(recordEnd);
-      if (key === undefined) throw corrupt("a header without a name");
-      found.push({ key: Buffer.from(key.buffer, key.byteOffset, key.length).toString(), value });
+      // Lengths were checked when the record was reached.
+      const keyBytes = this.#longVarint(position);
+      const keyStart = this.#next;
+      const valueBytes = this.#longVarint(keyStart + keyBytes);
+      const valueStart = this.#next;
+      position = valueStart + Math.max(valueBytes, 0);
+      const start = this.bytes.byteOffset + keyStart;
+      const key = Buffer.from(this.bytes.buffer, start, keyBytes).toString();
+      const value = valueBytes < 0 ? undefined : this.bytes.subarray(valueStart, position);
+      found.push({ key, value });
     }
-    this.#position = recordEnd;
     return found;
   }
 
-  #readTime(): void {
-    const delta = this.#varlong();
-    const { baseTimestamp, maxTimestamp, isLogAppendTime } = this.header;
-    this.timestamp = isLogAppendTime ? maxTimestamp : baseTimestamp + delta;
+  #place(offsetDelta: number, timestampDelta: number): void {
+    const { baseOffset, lastOffsetDelta, baseTimestamp, maxTimestamp } = this.header;
+    if (offsetDelta <= this.#lastDelta || offsetDelta > lastOffsetDelta) {
+      throw corrupt("offsets do not rise");
+    }
+    this.#lastDelta = offsetDelta;
+    this.offset = baseOffset + offsetDelta;
+    this.timestamp = this.header.isLogAppendTime ? maxTimestamp : baseTimestamp + timestampDelta;
     if (!Number.isSafeInteger(this.timestamp)) throw corrupt("a timestamp beyond 2^53");
   }
 
-  #readOffset(): void {
-    const delta = this.#varint();
-    const { baseOffset, lastOffsetDelta } = this.header;
-    if (delta <= this.#lastDelta || delta > lastOffsetDelta) throw corrupt("offsets do not rise");
-    this.#lastDelta = delta;
-    this.offset = baseOffset + delta;
-  }
-
-  /** Passes a field of `length` bytes and answers where it began; -1 where it is absent. */
-  #fieldStart(length: number, recordEnd: number): number {
-    if (length === -1) return -1;
-    const start = this.#position;
-    if (length < 0 || length > recordEnd - start) throw corrupt("a field passes its record");
-    this.#position = start + length;
-    return start;
-  }
-
-  #skipHeaders(recordEnd: number): void {
-    // A header takes two bytes at least, so a lying count ends the walk soon.
-    if (this.headerCount < 0 || this.headerCount * 2 > recordEnd - this.#position) {
-      throw corrupt(`${this.headerCount} headers`);
+  /** Passes the headers from `start` on, each of its length, and answers where they end. */
+  #skipHeaders(start: number, recordEnd: number): number {
+    // A header takes two bytes at least, so a lying count is found before the walk.
+    if (this.headerCount < 0 || this.headerCount * 2 > recordEnd - start) {
+      throw corrupt(`${this.headerCount} headers in ${recordEnd - start} bytes`);
     }
+    let position = start;
     for (let index = 0; index < this.headerCount; index++) {
-      if (this.#fieldStart(this.#varint(), recordEnd) < 0) throw corrupt("a header without a name");
-      this.#fieldStart(this.#varint(), recordEnd);
+      const keyBytes = this.#longVarint(position);
+      if (keyBytes < 0) throw corrupt("a header without a name");
+      position = this.#next + keyBytes;
+      const valueBytes = this.#longVarint(position);
+      if (valueBytes < -1) throw corrupt("a negative length");
+      position = this.#next + Math.max(valueBytes, 0);
     }
+    return position;
   }
 
-  #view(recordEnd: number): Uint8Array | undefined {
-    const start = this.#fieldStart(this.#varint(), recordEnd);
-    return start < 0 ? undefined : this.bytes.subarray(start, this.#position);
-  }
+  // What lies behind the last byte reads as zero, which ends any varint.
 
-  #byte(): number {
-    if (this.#position >= this.#end) throw corrupt("a record is cut");
-    return this.bytes[this.#position++] ?? 0;
-  }
-
-  #varint(): number {
-    let byte = this.#byte();
-    if (byte < 0x80) return (byte >>> 1) ^ -(byte & 1);
-    let zigzag = byte & 0x7f;
-    for (let shift = 7; byte >= 0x80; shift += 7) {
-      byte = this.#byte();
-      if (shift === 28 && byte > 0x0f) throw corrupt("a varint of more than 32 bits");
+  /** The varint at `position`; `#next` is where it ends. */
+  #longVarint(position: number): number {
+    let zigzag = 0;
+    let next = position;
+    for (let shift = 0; shift < 35; shift += 7) {
+      const byte = this.bytes[next++] ?? 0;
+      if (shift === 28 && byte > 0x0f) break;
       zigzag |= (byte & 0x7f) << shift;
+      if (byte >= 0x80) continue;
+      this.#next = next;
+      return (zigzag >>> 1) ^ -(zigzag & 1);
     }
-    return (zigzag >>> 1) ^ -(zigzag & 1);
+    throw corrupt("a varint of more than 32 bits");
   }
 
-  #varlong(): number {
-    let byte = this.#byte();
-    if (byte < 0x80) return (byte >>> 1) ^ -(byte & 1);
-    const isNegative = (byte & 1) === 1;
-    let magnitude = (byte >> 1) & 0x3f;
-    let scale = 0x40;
-    for (let count = 1; byte >= 0x80; count++) {
-      if (count === 10) throw corrupt("a varlong of more than ten bytes");
-      byte = this.#byte();
-      magnitude += (byte & 0x7f) * scale;
-      scale *= 0x80;
+  /** The varlong at `position`; `#next` is where it ends. */
+  #longVarlong(position: number): number {
+    // Four bytes and fewer hold 28 bits, which the bit operators can do.
+    let zigzag = 0;
+    let next = position;
+    for (let shift = 0; shift < 28; shift += 7) {
+      const byte = this.bytes[next++] ?? 0;
+      zigzag |= (byte & 0x7f) << shift;
+      if (byte >= 0x80) continue;
+      this.#next = next;
+      return (zigzag >>> 1) ^ -(zigzag & 1);
     }
-    return isNegative ? -magnitude - 1 : magnitude;
+    let magnitude = zigzag >>> 1;
+    for (let scale = 2 ** 27; scale < 2 ** 69; scale *= 0x80) {
+      const byte = this.bytes[next++] ?? 0;
+      magnitude += (byte & 0x7f) * scale;
+      if (byte >= 0x80) continue;
+      this.#next = next;
+      return (zigzag & 1) === 1 ? -magnitude - 1 : magnitude;
+    }
+    throw corrupt("a varlong of more than ten bytes");
   }
 }
 
