@@ -1,0 +1,31 @@
+/**
+ * The Kafka protocol: messages, connections, and what answers them.
+ *
+ * Promises that every byte sequence on the port ends in an answer or in a closed connection with a
+ * reason, within bounded memory; that responses of a connection leave in the order of its requests;
+ * that every client since Kafka 0.11 finds a version that it speaks. Knows nothing of storage and of
+ * groups: it turns messages into calls of the broker and its outcomes into error codes. Start
+ * reading at {@link apis}, then `docs/formats/kafka-messages.md`.
+ */
+export { type Codec, codecOf, decodeAlone, encodeAlone } from "./codec/codec.ts";
+export {
+  type Api,
+  type Decoded,
+  type Encodable,
+  type Fields,
+  type Message,
+  type RecordChunks,
+} from "./codec/schema.ts";
+export { MessageWriter, type Source, sourceOf } from "./codec/writer.ts";
+export { consumerAssignment, consumerSubscription } from "./messages/consumer-protocol.ts";
+export {
+  type ApiName,
+  type RequestBody,
+  type RequestOf,
+  type ResponseBody,
+  type ResponseOf,
+  apiNameOf,
+  apiNames,
+  apis,
+  offeredVersions,
+} from "./registry.ts";
