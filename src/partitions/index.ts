@@ -17,5 +17,5 @@ export type {
   Refused,
 } from "./outcomes.ts";
 export { PendingFrame } from "./pending-frame.ts";
-export { type FetchedBytes, Partition } from "./partition.ts";
-export { Partitions, settled, whenSettled } from "./partitions.ts";
+export { Partition } from "./partition.ts";
+export { Partitions, settled, type TopicOfPartition, whenSettled } from "./partitions.ts";

@@ -1,72 +1,435 @@
-import type { LogError } from "../errors/index.ts";
+import { invariant, LogError } from "../errors/index.ts";
 import type { TopicPolicy } from "../metadata/index.ts";
+import {
+  type BatchHeader,
+  checkBatch,
+  patchBatch,
+  patchLogAppendTime,
+  type RecordCursor,
+} from "../records/index.ts";
+import type { FetchedBytes, PartitionLog, Store } from "../storage/index.ts";
 import type {
   ActiveProducer,
   AdvanceWaiter,
   AppendOutcome,
+  Duplicate,
   EpochEnd,
   OffsetAndTime,
   ReadOptions,
+  Refused,
 } from "./outcomes.ts";
+import type { PartitionState } from "./partition-state.ts";
+import type { FrameMember, PendingFrame } from "./pending-frame.ts";
+import { ProducerTable, type RememberedBatch } from "./producer-table.ts";
+import { findNewest, findTime, type SearchedLog } from "./time-search.ts";
 
-/** Pooled memory with whole batches; give it back once it is sent. */
-export interface FetchedBytes {
-  readonly bytes: Uint8Array;
-  release(): void;
+/** Most reads that wait for one partition; later ones are not woken and wait out their time. */
+export const waitersPerPartitionMax = 10_000;
+
+/** What all partitions of a store share. */
+export interface PartitionShare {
+  readonly store: Store;
+  /** One for all: nothing is kept in it between two calls. */
+  readonly header: BatchHeader;
+  readonly cursor: RecordCursor;
+  /** Why nothing may be appended any more; undefined while all is well. */
+  readonly fatalError: LogError | undefined;
+  /** Lets the event loop turn once. */
+  turn(): Promise<void>;
+  /** The frame that takes what is appended now. */
+  openFrame(): PendingFrame;
+  /** The frame that holds the record of a partition at `offset`; a settled one where that is durable. */
+  frameOf(partition: Partition, offset: number): PendingFrame;
+}
+
+export interface PartitionOptions {
+  readonly log: PartitionLog;
+  readonly state: PartitionState;
+  readonly policy: TopicPolicy;
+  /** Whether only the product itself may append. */
+  readonly isInternal: boolean;
 }
 
 /** One ordered log. */
-export declare class Partition {
-  private constructor();
+export class Partition implements FrameMember {
   readonly topicId: string;
   readonly index: number;
-  /** Of the topic; exchanged when its settings change. */
-  get policy(): TopicPolicy;
-  get isClosed(): boolean;
+  readonly #share: PartitionShare;
+  readonly #log: PartitionLog;
+  readonly #state: PartitionState;
+  readonly #isInternal: boolean;
+  #policy: TopicPolicy;
+  #isClosed = false;
+  /** End of what is durable. Never falls, never above `#writtenEnd`. */
+  #highWatermark: number;
+  /** End of what is in the log; above it lies what the open frame has. Never above the log end offset. */
+  #writtenEnd: number;
+  /** Bytes appended, written and durable since the store was opened; each never above the one before. */
+  #appendedBytes = 0;
+  #writtenBytes = 0;
+  #durableBytes = 0;
+  /** The last frame in which this partition has a part, and its place there. */
+  #frame: PendingFrame | undefined;
+  #place = 0;
+  #waiters: Set<AdvanceWaiter> | undefined;
+  /** High watermark that the waiters were told of last. */
+  #wokenAt: number;
+
+  constructor(share: PartitionShare, options: PartitionOptions) {
+    const { log } = options;
+    this.topicId = log.topicId;
+    this.index = log.partition;
+    this.#share = share;
+    this.#log = log;
+    this.#state = options.state;
+    this.#policy = options.policy;
+    this.#isInternal = options.isInternal;
+    this.#highWatermark = log.endOffset;
+    this.#writtenEnd = log.endOffset;
+    this.#wokenAt = log.endOffset;
+  }
+
+  /** What holds for the topic; exchanged when its settings change. */
+  get policy(): TopicPolicy {
+    return this.#policy;
+  }
+
+  set policy(policy: TopicPolicy) {
+    this.#policy = policy;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** First offset that can be read. */
-  get logStartOffset(): number;
+  get logStartOffset(): number {
+    return this.#log.startOffset;
+  }
+
   /** End of what is durable, hence of what can be read. */
-  get highWatermark(): number;
+  get highWatermark(): number {
+    return this.#highWatermark;
+  }
+
   /** End of what a reader of committed records may see; the high watermark while there are no transactions. */
-  get lastStableOffset(): number;
+  get lastStableOffset(): number {
+    return this.#highWatermark;
+  }
+
   /** Offset that the next record gets. */
-  get logEndOffset(): number;
-  get leaderEpoch(): number;
-  get sizeBytes(): number;
+  get logEndOffset(): number {
+    return this.#log.endOffset;
+  }
+
+  get leaderEpoch(): number {
+    return this.#share.store.incarnation;
+  }
+
+  /** Bytes that the partition takes in the store. */
+  get sizeBytes(): number {
+    return this.#log.sizeBytes;
+  }
+
+  /** Bytes that became durable since the store was opened. Only grows: what two looks differ by is there to read. */
+  get durableBytes(): number {
+    return this.#durableBytes;
+  }
 
   /**
    * Checks one batch of a client, numbers it in place and hands it to the store, all before it
    * returns. `bytes` must stay untouched until the outcome's frame is settled.
    */
-  append(bytes: Uint8Array, nowMs: number): AppendOutcome;
+  append(bytes: Uint8Array, nowMs: number): AppendOutcome {
+    if (this.#isInternal) {
+      return refuse("invalid_topic_name", "only the broker itself writes to an internal topic");
+    }
+    return this.appendInternal(bytes, nowMs);
+  }
+
   /** The same for batches that the product itself writes, also into internal topics. */
-  appendInternal(bytes: Uint8Array, nowMs: number): AppendOutcome;
+  // hot: once for every batch; guarded by bench/produce.
+  appendInternal(bytes: Uint8Array, nowMs: number): AppendOutcome {
+    const share = this.#share;
+    if (this.#isClosed) return refuse("topic_not_found", "the topic was deleted");
+    if (share.fatalError !== undefined) {
+      return refuse(share.fatalError.code, share.fatalError.message);
+    }
+    const { header } = share;
+    const fault = this.#batchFault(bytes, header) ?? this.#timeFault(header, nowMs);
+    if (fault !== undefined) return fault;
+    if (header.producerId >= 0) {
+      const verdict = this.#state.producers?.judge(header, header.recordCount);
+      if (verdict?.kind === "refused") return verdict;
+      if (verdict?.kind === "duplicate") return this.#duplicate(verdict.batch);
+    }
+    return this.#policy.isCompacted
+      ? (this.#keyFault(bytes) ?? this.#put(bytes, header, nowMs))
+      : this.#put(bytes, header, nowMs);
+  }
+
   /**
-   * Whole batches up to the high watermark, beginning with the one that holds `from`; undefined where there is nothing yet.
-   * @throws LogError offset_out_of_range.
+   * Whole batches up to the high watermark, beginning with the one that holds `from`; undefined
+   * where there is nothing yet, or the first batch is over `bytesMax` and not demanded.
+   * @throws LogError offset_out_of_range, data_corrupt (it may also reject with that).
    */
   read(
     from: number,
     options: ReadOptions,
-  ): FetchedBytes | Promise<FetchedBytes | undefined> | undefined;
+  ): FetchedBytes | Promise<FetchedBytes | undefined> | undefined {
+    const log = this.#log;
+    if (from < log.startOffset || from > log.endOffset) throw this.#outOfRange(from);
+    const endOffset = this.#highWatermark;
+    if (from >= endOffset) return undefined;
+    const { bytesMax, atLeastOneBatch } = options;
+    return log.read(from, { bytesMax, endOffset, atLeastOneBatch });
+  }
+
   /** Wakes `waiter` each time the high watermark moves, until it is removed. False where too many wait: it will not be woken. */
-  addWaiter(waiter: AdvanceWaiter): boolean;
-  removeWaiter(waiter: AdvanceWaiter): void;
+  addWaiter(waiter: AdvanceWaiter): boolean {
+    this.#waiters ??= new Set();
+    if (this.#waiters.size >= waitersPerPartitionMax) return false;
+    this.#waiters.add(waiter);
+    return true;
+  }
+
+  removeWaiter(waiter: AdvanceWaiter): void {
+    if (this.#waiters?.delete(waiter) === true && this.#waiters.size === 0) {
+      this.#waiters = undefined;
+    }
+  }
+
   /** First record at or after a time; undefined where there is none. */
-  offsetForTime(timestampMs: number): Promise<OffsetAndTime | undefined>;
-  /** The record with the largest timestamp. */
-  newestRecord(): Promise<OffsetAndTime | undefined>;
-  /** Last leader epoch of the records; undefined while there are none. */
-  get latestEpoch(): number | undefined;
-  /** As OffsetForLeaderEpoch of Kafka answers; undefined where the epoch is above all that are known. */
-  endOffsetForEpoch(leaderEpoch: number): EpochEnd | undefined;
-  epochOf(offset: number): number | undefined;
-  /**
-   * Forgets records below `before`, or below the high watermark where that is undefined. Resolves once durable, with the new log start offset.
-   * @throws LogError offset_out_of_range, storage_full.
-   */
-  deleteRecords(before: number | undefined): Promise<number>;
-  activeProducers(): ActiveProducer[];
+  offsetForTime(timestampMs: number): Promise<OffsetAndTime | undefined> {
+    return findTime(this.#reader(), this.#log.seekTime(timestampMs), timestampMs);
+  }
+
+  /** The record with the largest timestamp; the first of them where several have it. */
+  async newestRecord(): Promise<OffsetAndTime | undefined> {
+    const newest = this.#log.newestTimestamp();
+    if (newest === undefined) return undefined;
+    // What the store counts may be not durable yet, or share its segment with what is deleted.
+    return (await this.offsetForTime(newest)) ?? findNewest(this.#reader());
+  }
+
+  /** Leader epoch of the last record; undefined while there are none. */
+  get latestEpoch(): number | undefined {
+    return this.#state.epochs?.latest;
+  }
+
+  /** Where the records of `leaderEpoch` end; undefined where it is newer than the present one. */
+  endOffsetForEpoch(leaderEpoch: number): EpochEnd | undefined {
+    const epochs = this.#state.epochs;
+    const current = this.leaderEpoch;
+    if (epochs !== undefined) return epochs.endOf(leaderEpoch, current, this.#highWatermark);
+    if (leaderEpoch > current) return undefined;
+    return { leaderEpoch, endOffset: this.#highWatermark };
+  }
+
+  /** Leader epoch of the record at `offset`. */
+  epochOf(offset: number): number | undefined {
+    return this.#state.epochs?.epochOf(offset);
+  }
+
   /** Why the epoch that a client believes in is not this one; undefined where it is, or where it names none. */
-  epochFault(currentLeaderEpoch: number | undefined): LogError | undefined;
+  epochFault(currentLeaderEpoch: number | undefined): LogError | undefined {
+    const leaderEpoch = this.leaderEpoch;
+    if (currentLeaderEpoch === undefined || currentLeaderEpoch === leaderEpoch) return undefined;
+    const message = `the leader epoch is ${leaderEpoch}, not ${currentLeaderEpoch}`;
+    return currentLeaderEpoch < leaderEpoch
+      ? new LogError("leader_epoch_fenced", message)
+      : new LogError("leader_epoch_unknown", message);
+  }
+
+  /**
+   * Forgets records below `before`, or below the high watermark where that is undefined. Resolves
+   * once that is durable, with the new log start offset.
+   * @throws LogError offset_out_of_range, and what the frame fails with, such as storage_full.
+   */
+  async deleteRecords(before: number | undefined): Promise<number> {
+    const target = before ?? this.#highWatermark;
+    if (target > this.#highWatermark || target < 0) throw this.#outOfRange(target);
+    if (target <= this.#log.startOffset) return this.#log.startOffset;
+    const frame = this.#join(this.#log.endOffset);
+    this.#share.store.moveStart(this.#log, target);
+    await new Promise<void>((resolve) => {
+      frame.whenSettled(resolve);
+    });
+    if (frame.error !== undefined) throw frame.error;
+    return this.#log.startOffset;
+  }
+
+  /** Forgets records that are older or more than the topic's policy keeps. */
+  retain(nowMs: number): void {
+    const { isTrimmed, retentionMs, retentionBytes } = this.#policy;
+    if (!isTrimmed || this.#isClosed) return;
+    if (retentionMs === undefined && retentionBytes === undefined) return;
+    this.#share.store.retain(this.#log, {
+      nowMs,
+      retentionMs: retentionMs ?? Infinity,
+      retentionBytes: retentionBytes ?? Infinity,
+    });
+  }
+
+  activeProducers(): ActiveProducer[] {
+    return this.#state.producers?.active() ?? [];
+  }
+
+  /** Forgets idempotent producers that were last active before `beforeMs`. */
+  expireProducers(beforeMs: number): void {
+    this.#state.producers?.expire(beforeMs);
+  }
+
+  /** State as of all written frames, for the checkpoint. */
+  snapshot(): Uint8Array {
+    return this.#state.encode(this.#writtenEnd, this.#log.startOffset);
+  }
+
+  /** Refuses appends from now on and wakes whoever waits. */
+  close(): void {
+    this.#isClosed = true;
+    const waiters = this.#waiters;
+    this.#waiters = undefined;
+    if (waiters !== undefined) for (const waiter of waiters) waiter.advanced();
+  }
+
+  written(endOffset: number, bytes: number): void {
+    this.#writtenEnd = endOffset;
+    this.#writtenBytes = bytes;
+    this.#state.producers?.wasWritten();
+  }
+
+  reached(endOffset: number, bytes: number): void {
+    invariant(endOffset >= this.#highWatermark, "the high watermark never falls");
+    this.#highWatermark = endOffset;
+    this.#durableBytes = bytes;
+  }
+
+  undo(): void {
+    this.#appendedBytes = this.#writtenBytes;
+    this.#state.producers?.undo();
+    this.#state.epochs?.truncate(this.#writtenEnd);
+  }
+
+  wake(): void {
+    if (this.#wokenAt === this.#highWatermark) return;
+    this.#wokenAt = this.#highWatermark;
+    const waiters = this.#waiters;
+    if (waiters !== undefined) for (const waiter of waiters) waiter.advanced();
+  }
+
+  #reader(): SearchedLog {
+    return { partition: this, turn: () => this.#share.turn() };
+  }
+
+  #batchFault(bytes: Uint8Array, header: BatchHeader): Refused | undefined {
+    const { batchBytesMax } = this.#policy;
+    if (bytes.length > batchBytesMax) {
+      const reason = `a batch of ${bytes.length} bytes, max.message.bytes of the topic is ${batchBytesMax}`;
+      return refuse("record_too_large", reason);
+    }
+    const fault = checkBatch(bytes, 0, bytes.length, header);
+    if (fault !== undefined) return refuse(fault.code, fault.reason);
+    if (header.sizeBytes !== bytes.length) {
+      const left = bytes.length - header.sizeBytes;
+      return refuse("batch_invalid", `one batch is expected; ${left} bytes follow the first`);
+    }
+    if (header.isControl) return refuse("batch_invalid", "clients do not write control batches");
+    return header.isTransactional
+      ? refuse("unsupported", "transactions are not supported yet; use an idempotent producer")
+      : undefined;
+  }
+
+  #timeFault(header: BatchHeader, nowMs: number): Refused | undefined {
+    const { timestampType, timestampBeforeMsMax, timestampAfterMsMax } = this.#policy;
+    if (timestampType === "log-append-time") return undefined;
+    const { baseTimestamp, maxTimestamp } = header;
+    if (header.isLogAppendTime) {
+      return refuse("invalid_timestamp", "the batch claims a log append time of its own");
+    }
+    // A negative time is the producer's way to give none.
+    const isEarly = baseTimestamp >= 0 && nowMs - baseTimestamp > timestampBeforeMsMax;
+    if (!isEarly && maxTimestamp - nowMs <= timestampAfterMsMax) return undefined;
+    const reason = `timestamps from ${baseTimestamp} to ${maxTimestamp}; allowed are ${timestampBeforeMsMax} ms before and ${timestampAfterMsMax} ms after ${nowMs}`;
+    return refuse("invalid_timestamp", reason);
+  }
+
+  /** A compacted topic keeps the newest record of each key, so each needs one. */
+  #keyFault(bytes: Uint8Array): Refused | undefined {
+    const { cursor } = this.#share;
+    try {
+      cursor.reset(bytes, 0);
+      while (cursor.advance()) {
+        if (cursor.keyStart >= 0) continue;
+        return refuse("batch_invalid", "a record without a key, and the topic is compacted");
+      }
+      return undefined;
+    } catch (thrown) {
+      if (!(thrown instanceof LogError)) throw thrown;
+      const isCodec = thrown.code === "unsupported_compression";
+      return refuse(isCodec ? thrown.code : "batch_invalid", thrown.message);
+    }
+  }
+
+  #duplicate(batch: RememberedBatch): Duplicate {
+    const isLogAppendTime = this.#policy.timestampType === "log-append-time";
+    return {
+      kind: "duplicate",
+      baseOffset: batch.baseOffset,
+      lastOffset: batch.lastOffset,
+      logAppendTimeMs: isLogAppendTime ? batch.maxTimestamp : undefined,
+      logStartOffset: this.#log.startOffset,
+      frame: this.#share.frameOf(this, batch.lastOffset),
+    };
+  }
+
+  #put(bytes: Uint8Array, header: BatchHeader, nowMs: number): AppendOutcome {
+    const log = this.#log;
+    const { store } = this.#share;
+    const baseOffset = log.endOffset;
+    const isLogAppendTime = this.#policy.timestampType === "log-append-time";
+    if (isLogAppendTime) patchLogAppendTime(bytes, 0, nowMs);
+    patchBatch(bytes, 0, baseOffset, store.incarnation);
+    header.read(bytes, 0);
+    const { lastOffset } = header;
+    this.#appendedBytes += header.sizeBytes;
+    const frame = this.#join(lastOffset + 1);
+    this.#state.assignEpoch(store.incarnation, baseOffset);
+    if (header.producerId >= 0) {
+      this.#state.producers ??= new ProducerTable();
+      this.#state.producers.append(header, nowMs);
+    }
+    store.append(log, bytes, header);
+    // The store may have tried to write the frame at once.
+    if (frame.error !== undefined) return refuse(frame.error.code, frame.error.message);
+    return {
+      kind: "appended",
+      baseOffset,
+      lastOffset,
+      logAppendTimeMs: isLogAppendTime ? nowMs : undefined,
+      logStartOffset: log.startOffset,
+      frame,
+    };
+  }
+
+  #join(endOffset: number): PendingFrame {
+    const frame = this.#share.openFrame();
+    if (this.#frame !== frame) {
+      this.#frame = frame;
+      this.#place = frame.join(this);
+    }
+    frame.extend(this.#place, endOffset, this.#appendedBytes);
+    return frame;
+  }
+
+  #outOfRange(offset: number): LogError {
+    return new LogError(
+      "offset_out_of_range",
+      `offset ${offset} is not within the partition, which begins at ${this.#log.startOffset} and ends at ${this.#highWatermark}`,
+    );
+  }
+}
+
+function refuse(code: Refused["code"], reason: string): Refused {
+  return { kind: "refused", code, reason };
 }
