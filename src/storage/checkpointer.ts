@@ -1,0 +1,307 @@
+/** Makes segments and checkpoints in the background, one at a time. */
+import type { Env, Timer } from "../env/index.ts";
+import { LogError } from "../errors/index.ts";
+import { type Checkpoint, type PartitionCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import type { StoreOptions, StoreOwner, StoreStats } from "./contract.ts";
+import type { HeldDirectory } from "./directory.ts";
+import type { FileWal } from "./file-wal.ts";
+import { writeError } from "./io-errors.ts";
+import type { PartitionLog } from "./partition-log.ts";
+import type { FetchedBytes } from "./read.ts";
+import { type Run, segmentNumberOf } from "./segment.ts";
+import { type RunSource, SegmentBuild } from "./segment-build.ts";
+import type { SegmentTable } from "./segment-table.ts";
+import { walAddress } from "./wal-file.ts";
+
+const SEGMENT_BYTES = 64 << 20;
+/** A partition with fewer new bytes than this shares a segment with others of its kind. */
+const OWN_SEGMENT_BYTES_MIN = 4 << 20;
+const COPY_BYTES = 1 << 20;
+const CHECKPOINT_BYTES = 256 << 20;
+const CHECKPOINT_BATCHES = 500_000;
+const CHECKPOINT_MS = 5 * 60_000;
+/** After a failure, for example a full disk, the next try waits this long. */
+const RETRY_MS = 10_000;
+
+/** What the checkpointer asks of its host. */
+interface CheckpointHost {
+  readonly storeId: string;
+  readonly incarnation: number;
+  readonly stats: StoreStats;
+  flush(): void;
+  syncWal(): Promise<number>;
+}
+
+interface CheckpointerParts {
+  readonly env: Env;
+  readonly options: StoreOptions;
+  readonly held: HeldDirectory;
+  readonly owner: StoreOwner;
+  readonly host: CheckpointHost;
+  readonly wal: FileWal;
+  readonly segments: SegmentTable;
+  readonly logs: ReadonlyMap<string, PartitionLog>;
+  readonly last: Checkpoint | undefined;
+}
+
+/** One log as it was at the cut. */
+interface CutLog {
+  readonly log: PartitionLog;
+  readonly startOffset: number;
+  readonly endOffset: number;
+  readonly runs: readonly Run[];
+  readonly state: Uint8Array;
+  /** Batches that only the WAL has, from the front. */
+  readonly walCount: number;
+  readonly walBytes: number;
+  readonly made: Run[];
+}
+
+export class Checkpointer {
+  /** The checkpoint that the store was opened from. */
+  readonly opened: Checkpoint | undefined;
+  readonly #parts: CheckpointerParts;
+  readonly #attachments = new Map<string, () => Uint8Array>();
+  /** How many runs of each segment are referred to. */
+  readonly #liveRuns = new Map<number, number>();
+  /** Runs that no log has any more, but the last checkpoint still may. */
+  #dead: Run[] = [];
+  #checkpointNumber: number;
+  #nextSegmentNumber: number;
+  /** Since the cut of the last checkpoint. */
+  #bytes = 0;
+  #batches = 0;
+  #timer: Timer | undefined;
+  #running: Promise<void> | undefined;
+  #isStopped = false;
+  #isRetryDue = false;
+
+  constructor(parts: CheckpointerParts) {
+    this.#parts = parts;
+    this.opened = parts.last;
+    this.#checkpointNumber = parts.last?.checkpointNumber ?? 0;
+    this.#nextSegmentNumber = parts.last?.nextSegmentNumber ?? 1;
+    for (const { runs } of parts.logs.values()) this.#noteLive(runs);
+  }
+
+  setAttachment(name: string, snapshot: () => Uint8Array): void {
+    this.#attachments.set(name, snapshot);
+  }
+
+  #noteLive(runs: readonly Run[]): void {
+    for (const { segmentNumber } of runs) {
+      this.#liveRuns.set(segmentNumber, (this.#liveRuns.get(segmentNumber) ?? 0) + 1);
+    }
+  }
+
+  noteDead(runs: readonly Run[]): void {
+    this.#dead.push(...runs);
+  }
+
+  /** A frame was written. */
+  noteWritten(bytes: number, batches: number): void {
+    this.#bytes += bytes;
+    this.#batches += batches;
+    const { options } = this.#parts;
+    const isDue =
+      this.#bytes >= (options.checkpointBytes ?? CHECKPOINT_BYTES) ||
+      this.#batches >= (options.checkpointBatches ?? CHECKPOINT_BATCHES);
+    if (isDue && !this.#isRetryDue) this.request();
+    else this.#arm(options.checkpointMs ?? CHECKPOINT_MS);
+  }
+
+  #arm(ms: number): void {
+    if (this.#isStopped) return;
+    this.#timer ??= this.#parts.env.timers.after(ms, () => {
+      this.#timer = undefined;
+      this.#isRetryDue = false;
+      this.request();
+    });
+  }
+
+  /** Asks for a checkpoint in the background. */
+  request(): void {
+    if (this.#running !== undefined || this.#isStopped) return;
+    this.run().catch((error: unknown) => {
+      this.#parts.env.events.error("a checkpoint failed; it will be tried again", {
+        error: LogError.from(error).message,
+      });
+      this.#timer?.cancel();
+      this.#timer = undefined;
+      this.#isRetryDue = true;
+      this.#arm(RETRY_MS);
+    });
+  }
+
+  /** Waits for the one under way, or makes one. */
+  run(): Promise<void> {
+    this.#running ??= this.#make().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  /** No more checkpoints; waits for the one under way. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    // Whoever asked for it was told of its failure.
+    await this.#running?.catch(() => undefined);
+  }
+
+  async #make(): Promise<void> {
+    const { env, held, wal, host } = this.#parts;
+    try {
+      host.flush();
+      const cut = wal.position();
+      const nextSequence = wal.nextSequence;
+      const logs = this.#cutLogs(walAddress(cut.fileNumber, cut.position));
+      const attachments = new Map([...this.#attachments].map(([name, make]) => [name, make()]));
+      const dead = [...this.#dead];
+      this.#bytes = 0;
+      this.#batches = 0;
+      await host.syncWal();
+      const made = await this.#makeSegments(logs);
+      const checkpoint: Checkpoint = {
+        checkpointNumber: ++this.#checkpointNumber,
+        storeId: host.storeId,
+        incarnation: host.incarnation,
+        createdMs: env.clock.wallMs(),
+        nextSegmentNumber: this.#nextSegmentNumber,
+        wal: { ...cut, nextSequence, syncedThrough: wal.syncedThrough },
+        // A log that was dropped meanwhile stays in: its batches behind the cut would have no beginning.
+        partitions: logs.map(toPartitionCheckpoint),
+        attachments,
+      };
+      await saveCheckpoint(env.disk, held.paths.checkpoints, checkpoint);
+      this.#adopt(logs, made);
+      this.#bury(dead);
+      wal.trim(cut.fileNumber);
+      host.stats.checkpoints++;
+    } catch (error) {
+      throw writeError(error, this.#parts.options.directory);
+    }
+  }
+
+  /** Everything that must be of one moment, taken in one turn. */
+  #cutLogs(address: number): CutLog[] {
+    const { logs, owner } = this.#parts;
+    return Array.from(logs.values(), (log) => {
+      this.noteDead(log.takeDeadRuns());
+      const { count, bytes } = log.walBefore(address);
+      return {
+        log,
+        startOffset: log.startOffset,
+        endOffset: log.endOffset,
+        runs: [...log.runs],
+        state: owner.snapshot(log),
+        walCount: count,
+        walBytes: bytes,
+        made: [],
+      };
+    });
+  }
+
+  async #makeSegments(logs: readonly CutLog[]): Promise<ReadonlyMap<number, number>> {
+    const { env, held, options, host, segments } = this.#parts;
+    const build = new SegmentBuild({
+      disk: env.disk,
+      directory: held.paths.segments,
+      storeId: host.storeId,
+      segmentBytes: options.segmentBytes ?? SEGMENT_BYTES,
+      nextNumber: () => this.#nextSegmentNumber++,
+    });
+    try {
+      const small: CutLog[] = [];
+      for (const cut of logs) {
+        if (cut.walCount === 0) continue;
+        if (cut.walBytes < OWN_SEGMENT_BYTES_MIN) small.push(cut);
+        else await build.addOwn(new WalSource(cut));
+      }
+      for (const cut of small) await build.addShared(new WalSource(cut));
+      return await build.finish();
+    } catch (error) {
+      for (const segmentNumber of build.abandon()) segments.remove(segmentNumber);
+      throw error;
+    }
+  }
+
+  /** The checkpoint is durable: from now on the segments are read, and not the WAL before the cut. */
+  #adopt(logs: readonly CutLog[], made: ReadonlyMap<number, number>): void {
+    for (const [segmentNumber, bytes] of made) {
+      this.#parts.segments.noteMade(segmentNumber, bytes);
+      this.#parts.host.stats.segments++;
+    }
+    for (const { log, walCount, made: runs } of logs) {
+      this.#noteLive(runs);
+      if (log.isDropped) {
+        this.noteDead(runs);
+      } else {
+        log.dropFromWal(walCount);
+        log.addRuns(runs);
+      }
+    }
+  }
+
+  /** Removes segments that lost their last run, which the durable checkpoint no longer names. */
+  #bury(dead: readonly Run[]): void {
+    this.#dead = this.#dead.slice(dead.length);
+    for (const { segmentNumber } of dead) {
+      const left = (this.#liveRuns.get(segmentNumber) ?? 1) - 1;
+      if (left > 0) {
+        this.#liveRuns.set(segmentNumber, left);
+      } else {
+        this.#liveRuns.delete(segmentNumber);
+        this.#parts.segments.remove(segmentNumber);
+      }
+    }
+  }
+
+  /** Removes what a build that did not finish has left behind. */
+  removeOrphans(): void {
+    const { env, held, segments } = this.#parts;
+    for (const name of env.disk.list(held.paths.segments)) {
+      const segmentNumber = segmentNumberOf(name);
+      if (segmentNumber !== undefined && !this.#liveRuns.has(segmentNumber)) {
+        segments.remove(segmentNumber);
+      }
+    }
+  }
+}
+
+/** What only the WAL has of a log, up to the cut. */
+class WalSource implements RunSource {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly #cut: CutLog;
+  #done = 0;
+
+  constructor(cut: CutLog) {
+    this.topicId = cut.log.topicId;
+    this.partition = cut.log.partition;
+    this.#cut = cut;
+  }
+
+  next(): FetchedBytes | undefined {
+    const { log, walCount } = this.#cut;
+    if (log.isDropped || this.#done === walCount) return undefined;
+    const { count, fetched } = log.copyFromWal(this.#done, walCount, COPY_BYTES);
+    this.#done += count;
+    return fetched;
+  }
+
+  made(run: Run): void {
+    this.#cut.made.push(run);
+  }
+}
+
+function toPartitionCheckpoint(cut: CutLog): PartitionCheckpoint {
+  return {
+    topicId: cut.log.topicId,
+    partition: cut.log.partition,
+    startOffset: cut.startOffset,
+    endOffset: cut.endOffset,
+    runs: [...cut.runs, ...cut.made],
+    state: cut.state,
+  };
+}

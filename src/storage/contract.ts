@@ -1,0 +1,64 @@
+/** What a store is told, and what it owes its owner. */
+import type { LogError } from "../errors/index.ts";
+import type { FrameEntry } from "./frame.ts";
+import type { PartitionLog } from "./partition-log.ts";
+
+/** What an append promises once it is acknowledged. */
+export type Durability =
+  /** It is on the device. */
+  | "fsync"
+  /** It was given to the operating system: it survives the process, not the machine. */
+  | "os";
+
+export interface StoreOptions {
+  readonly directory: string;
+  readonly durability: Durability;
+  /** A WAL file is left for a new one at this size. Default 64 MiB. */
+  readonly walFileBytes?: number;
+  /** A segment is closed at this size. Default 64 MiB. */
+  readonly segmentBytes?: number;
+  /** A checkpoint is made when the WAL grew by this much. Default 256 MiB. */
+  readonly checkpointBytes?: number;
+  /** A checkpoint is made when the WAL got this many batches: it bounds the time of a restart. Default 500,000. */
+  readonly checkpointBatches?: number;
+  /** A checkpoint is made this long after the first write since the last one. Default 5 minutes. */
+  readonly checkpointMs?: number;
+  /** Told the duration of each fdatasync of the WAL, in milliseconds. */
+  readonly observeSync?: (ms: number) => void;
+}
+
+/** What the store owes its owner, who gives the batches a meaning. */
+export interface StoreOwner {
+  /** During open: a partition of the checkpoint with the owner's state of then, before any batch of it. */
+  recoverPartition(log: PartitionLog, state: Uint8Array): void;
+  /** During open: each batch after the checkpoint, in order. `entry` is reused. */
+  recoverBatch(log: PartitionLog, entry: FrameEntry): void;
+  /** All that was appended since the last call is frame `frameSequence`. May come from inside `append`. */
+  written(frameSequence: number): void;
+  /** All frames up to `frameSequence` are as durable as the store promises. May come from inside `append`. */
+  durable(frameSequence: number): void;
+  /** The open frame could not be written: nothing appended since the last `written` is in the log. May come from inside `append`. */
+  failed(error: LogError): void;
+  /** For a checkpoint: the owner's state of a partition after all written frames. */
+  snapshot(log: PartitionLog): Uint8Array;
+  /** A sync failed. Nothing more is acknowledged; the process must end and recover from what the device has. */
+  fatal(error: LogError): void;
+}
+
+/** Plain counters, from the start of this process on. */
+export interface StoreStats {
+  frames: number;
+  batches: number;
+  bytes: number;
+  syncs: number;
+  checkpoints: number;
+  segments: number;
+  failedWrites: number;
+}
+
+/** What retention keeps of a log; an absent limit keeps all. */
+export interface Retention {
+  readonly nowMs: number;
+  readonly retentionMs?: number;
+  readonly retentionBytes?: number;
+}

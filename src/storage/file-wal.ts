@@ -1,0 +1,218 @@
+/** The write-ahead log in files: one synchronous write a frame, one fdatasync for all who wait. */
+import type { Disk } from "../env/index.ts";
+import { invariant } from "../errors/index.ts";
+import { FrameHeader, FrameWriter, type FrameKind } from "./frame.ts";
+import {
+  encodeWalHeader,
+  WAL_FORMAT_VERSION,
+  WAL_HEADER_BYTES,
+  WalFile,
+  walAddress,
+  walFileName,
+} from "./wal-file.ts";
+
+/** Zeros are written this much at a time, so that an fdatasync finds its blocks already written. */
+const FILL_BYTES = 1 << 20;
+/** The next zeros follow when fewer than this are left ahead. */
+const FILL_AHEAD_BYTES = 256 << 10;
+
+interface WalIdentity {
+  readonly directory: string;
+  readonly storeId: string;
+  readonly frameMagic: Uint8Array;
+  readonly incarnation: number;
+  /** A file is left for a new one at this size; a frame larger than it gets a file of its own. */
+  readonly fileBytesMax: number;
+  /** Whether files are zero-filled ahead: pays where every frame is synced, and only there. */
+  readonly isFilledAhead: boolean;
+}
+
+/** Where the log goes on, as recovery found it. */
+export interface WalTail {
+  readonly nextSequence: number;
+  readonly previousCrc: number;
+  readonly syncedThrough: number;
+  readonly nextFileNumber: number;
+  readonly files: readonly WalFile[];
+}
+
+export class FileWal {
+  readonly #disk: Disk;
+  readonly #identity: WalIdentity;
+  readonly #header = new FrameHeader();
+  readonly #files = new Map<number, WalFile>();
+  /** The file that takes frames; undefined until this incarnation writes its first. */
+  #current: WalFile | undefined;
+  #nextFileNumber: number;
+  /** The number that the next frame will get. */
+  #nextSequence: number;
+  #previousCrc: number;
+  /** All frames up to here are on the device. Never above `#nextSequence - 1`; never falls. */
+  #syncedThrough: number;
+  /** Files with frames that no sync has covered yet. */
+  readonly #unsynced = new Set<WalFile>();
+  #isDirectoryUnsynced = false;
+  /** Settles with the sync that was asked for last. */
+  #lastSync: Promise<number> = Promise.resolve(-1);
+  readonly #zeros: Uint8Array;
+
+  constructor(disk: Disk, identity: WalIdentity, tail: WalTail) {
+    this.#disk = disk;
+    this.#identity = identity;
+    this.#nextFileNumber = tail.nextFileNumber;
+    this.#nextSequence = tail.nextSequence;
+    this.#previousCrc = tail.previousCrc;
+    this.#syncedThrough = tail.syncedThrough;
+    this.#zeros = new Uint8Array(identity.isFilledAhead ? FILL_BYTES : 0);
+    for (const file of tail.files) {
+      this.#files.set(file.fileNumber, file);
+      // A killed process may have left its last frames in the page cache only.
+      if (tail.syncedThrough < tail.nextSequence - 1) this.#unsynced.add(file);
+    }
+  }
+
+  get nextSequence(): number {
+    return this.#nextSequence;
+  }
+
+  get syncedThrough(): number {
+    return this.#syncedThrough;
+  }
+
+  /** Bytes of all files that are kept, for limits and metrics. */
+  get sizeBytes(): number {
+    let total = 0;
+    for (const file of this.#files.values()) total += file.endPosition;
+    return total;
+  }
+
+  /** The place behind the last frame, and the CRC that the next one is chained to. */
+  position(): { fileNumber: number; position: number; previousCrc: number } {
+    const current = this.#current ?? this.#begin();
+    return {
+      fileNumber: current.fileNumber,
+      position: current.endPosition,
+      previousCrc: this.#previousCrc,
+    };
+  }
+
+  /**
+   * Writes one frame and returns the address of its body. After a throw (Node's own error) nothing
+   * is in the log, and the same frame may be tried again.
+   */
+  append(kind: FrameKind, writer: FrameWriter, body: readonly Uint8Array[]): number {
+    const sizeBytes = writer.sizeBytes;
+    const file = this.#fileFor(sizeBytes);
+    const header = this.#header;
+    header.kind = kind;
+    header.incarnation = this.#identity.incarnation;
+    header.sequence = this.#nextSequence;
+    header.previousCrc = this.#previousCrc;
+    header.syncedThrough = this.#syncedThrough;
+    const head = writer.finish(header);
+    if (this.#identity.isFilledAhead) this.#fillAhead(file, sizeBytes);
+    const position = file.endPosition;
+    file.file.write(body.length === 0 ? [head] : [head, ...body], position);
+    file.endPosition = position + sizeBytes;
+    if (file.filledTo < file.endPosition) file.filledTo = file.endPosition;
+    this.#nextSequence++;
+    this.#previousCrc = header.crc;
+    this.#unsynced.add(file);
+    return walAddress(file.fileNumber, position + head.length);
+  }
+
+  /**
+   * Settles when every frame written before the call is on the device, and returns the last one's
+   * sequence. A rejection is final: the pages that failed may be marked clean by now.
+   */
+  sync(): Promise<number> {
+    // One at a time: a second one must not return before the first has covered its frames.
+    this.#lastSync = this.#syncAfter(this.#lastSync);
+    return this.#lastSync;
+  }
+
+  async #syncAfter(before: Promise<number>): Promise<number> {
+    await before;
+    const target = this.#nextSequence - 1;
+    const files = [...this.#unsynced];
+    const isDirectoryUnsynced = this.#isDirectoryUnsynced;
+    this.#unsynced.clear();
+    this.#isDirectoryUnsynced = false;
+    for (const file of files) await file.file.sync();
+    if (isDirectoryUnsynced) await this.#disk.syncDirectory(this.#identity.directory);
+    if (target > this.#syncedThrough) this.#syncedThrough = target;
+    return target;
+  }
+
+  file(fileNumber: number): WalFile {
+    const file = this.#files.get(fileNumber);
+    invariant(file !== undefined, "an index points only into files that are kept");
+    return file;
+  }
+
+  /** Removes the files before `fileNumber`; nothing may point into them any more. */
+  trim(fileNumber: number): void {
+    for (const file of this.#files.values()) {
+      if (file.fileNumber >= fileNumber || file === this.#current) continue;
+      this.#files.delete(file.fileNumber);
+      this.#unsynced.delete(file);
+      file.file.close();
+      this.#disk.remove(file.file.path);
+    }
+  }
+
+  close(): void {
+    for (const file of this.#files.values()) file.file.close();
+    this.#files.clear();
+  }
+
+  #fileFor(sizeBytes: number): WalFile {
+    const current = this.#current;
+    if (current === undefined) return this.#begin();
+    const isFull = current.endPosition + sizeBytes > this.#identity.fileBytesMax;
+    return isFull && current.endPosition > WAL_HEADER_BYTES ? this.#begin() : current;
+  }
+
+  /** Starts a file. A number is used once, so a file that could not be begun is never mistaken for one that was. */
+  #begin(): WalFile {
+    const fileNumber = this.#nextFileNumber++;
+    const path = `${this.#identity.directory}/${walFileName(fileNumber)}`;
+    const handle = this.#disk.open(path, "create");
+    try {
+      const header = encodeWalHeader({
+        version: WAL_FORMAT_VERSION,
+        storeId: this.#identity.storeId,
+        frameMagic: this.#identity.frameMagic,
+        fileNumber,
+        firstSequence: this.#nextSequence,
+        incarnation: this.#identity.incarnation,
+        syncedThrough: this.#syncedThrough,
+        previousCrc: this.#previousCrc,
+      });
+      handle.write([header], 0);
+    } catch (error) {
+      handle.close();
+      this.#disk.remove(path);
+      throw error;
+    }
+    const file = new WalFile(fileNumber, handle, WAL_HEADER_BYTES);
+    this.#files.set(fileNumber, file);
+    this.#unsynced.add(file);
+    this.#isDirectoryUnsynced = true;
+    this.#current = file;
+    return file;
+  }
+
+  #fillAhead(file: WalFile, sizeBytes: number): void {
+    const end = file.endPosition + sizeBytes;
+    const isCovered = end + FILL_AHEAD_BYTES <= file.filledTo;
+    if (isCovered || file.filledTo >= this.#identity.fileBytesMax) return;
+    const from = Math.max(file.filledTo, end);
+    try {
+      file.file.write([this.#zeros], from);
+      file.filledTo = from + FILL_BYTES;
+    } catch {
+      // Only speed is lost; where the frame itself finds no room, its own write says so.
+    }
+  }
+}

@@ -1,0 +1,97 @@
+/** Turns batches into segments: large runs get files of their own, small ones share. */
+import type { Disk } from "../env/index.ts";
+import type { FetchedBytes } from "./read.ts";
+import { type Run, SegmentWriter } from "./segment.ts";
+
+/** The batches of one partition, in order. */
+export interface RunSource {
+  readonly topicId: string;
+  readonly partition: number;
+  /** The next whole batches; undefined behind the last. The build releases them. */
+  next(): FetchedBytes | undefined | Promise<FetchedBytes | undefined>;
+  /** Told of each run that was made of them, in order. */
+  made(run: Run): void;
+}
+
+interface BuildOptions {
+  readonly disk: Disk;
+  readonly directory: string;
+  readonly storeId: string;
+  /** A segment is closed when it reached this size. */
+  readonly segmentBytes: number;
+  readonly nextNumber: () => number;
+}
+
+export class SegmentBuild {
+  readonly #options: BuildOptions;
+  /** Size of each finished segment, by number. */
+  readonly #finished = new Map<number, number>();
+  /** Whose runs the open segment holds, in order. */
+  #sources: RunSource[] = [];
+  #writer: SegmentWriter | undefined;
+
+  constructor(options: BuildOptions) {
+    this.#options = options;
+  }
+
+  /** Writes segments that hold nothing else. */
+  async addOwn(source: RunSource): Promise<void> {
+    await this.#closeSegment();
+    await this.addShared(source);
+    await this.#closeSegment();
+  }
+
+  /** Adds a run to the open segment, and goes on in a new one where that is full. */
+  async addShared(source: RunSource): Promise<void> {
+    let isStarted = false;
+    for (let batches = await source.next(); batches; batches = await source.next()) {
+      try {
+        const isFull = (this.#writer?.sizeBytes ?? 0) >= this.#options.segmentBytes;
+        if (isFull) await this.#closeSegment();
+        const writer = (this.#writer ??= this.#begin());
+        if (isFull || !isStarted) this.#startRun(writer, source);
+        isStarted = true;
+        await writer.append(batches.bytes);
+      } finally {
+        batches.release();
+      }
+    }
+  }
+
+  #begin(): SegmentWriter {
+    const { disk, directory, storeId, nextNumber } = this.#options;
+    return new SegmentWriter(disk, directory, { storeId, segmentNumber: nextNumber() });
+  }
+
+  #startRun(writer: SegmentWriter, source: RunSource): void {
+    writer.startRun(source.topicId, source.partition);
+    this.#sources.push(source);
+  }
+
+  async #closeSegment(): Promise<void> {
+    const writer = this.#writer;
+    if (writer === undefined) return;
+    const runs = await writer.finish();
+    this.#writer = undefined;
+    for (const [i, run] of runs.entries()) {
+      this.#sources[i]?.made(run);
+      this.#finished.set(run.segmentNumber, writer.sizeBytes);
+    }
+    this.#sources = [];
+  }
+
+  /** Makes all of it durable and returns size by segment number. */
+  async finish(): Promise<ReadonlyMap<number, number>> {
+    await this.#closeSegment();
+    const { disk, directory } = this.#options;
+    if (this.#finished.size > 0) await disk.syncDirectory(directory);
+    return this.#finished;
+  }
+
+  /** Gives up the open segment, and returns the numbers of the finished ones, which nobody will use. */
+  abandon(): Iterable<number> {
+    this.#writer?.abandon(this.#options.disk);
+    this.#writer = undefined;
+    return this.#finished.keys();
+  }
+}

@@ -1,0 +1,274 @@
+/** The segments of a store as open files: few descriptors, few footers in memory, reads of runs. */
+import type { BufferPool } from "../bytes/index.ts";
+import type { Disk, DiskFile } from "../env/index.ts";
+import { invariant, LogError } from "../errors/index.ts";
+import { BatchHeader, checkStoredBatch } from "../records/index.ts";
+import { readError, readOrFail } from "./io-errors.ts";
+import type { FetchedBytes, ReadLimits } from "./read.ts";
+import {
+  INDEX_INTERVAL_BYTES,
+  indexEntry,
+  partitionPoint,
+  readSegmentFooter,
+  type Run,
+  segmentFileName,
+  type SegmentFooter,
+} from "./segment.ts";
+
+/** Descriptors that segments may hold open. */
+const OPEN_SEGMENTS_MAX = 512;
+/** Memory that footers may take. */
+const FOOTER_BYTES_MAX = 32 << 20;
+/** Segments made within this many bytes are in the page cache: reading them never waits for the device. */
+const WARM_BYTES = 256 << 20;
+
+interface OpenSegment {
+  readonly segmentNumber: number;
+  readonly file: DiskFile;
+  readonly footer: SegmentFooter;
+  /** Reads under way; the file is closed when there are none. */
+  readers: number;
+  isClosing: boolean;
+}
+
+export class SegmentTable {
+  readonly #disk: Disk;
+  readonly #directory: string;
+  readonly #storeId: string;
+  readonly #pool: BufferPool;
+  /** In order of use, the least recently used first. */
+  readonly #open = new Map<number, OpenSegment>();
+  /** Number and size of what this process made, newest last. */
+  readonly #warm = new Map<number, number>();
+  #warmBytes = 0;
+  #footerBytes = 0;
+  readonly #header = new BatchHeader();
+
+  constructor(
+    disk: Disk,
+    options: { readonly directory: string; readonly storeId: string; readonly pool: BufferPool },
+  ) {
+    this.#disk = disk;
+    this.#directory = options.directory;
+    this.#storeId = options.storeId;
+    this.#pool = options.pool;
+  }
+
+  /** Notes a segment that was written just now. */
+  noteMade(segmentNumber: number, sizeBytes: number): void {
+    this.#warm.set(segmentNumber, sizeBytes);
+    this.#warmBytes += sizeBytes;
+    for (const [oldest, size] of this.#warm) {
+      if (this.#warmBytes <= WARM_BYTES) break;
+      this.#warm.delete(oldest);
+      this.#warmBytes -= size;
+    }
+  }
+
+  /** Batches of `run` from the one that holds `from`, or the next one, on. */
+  read(
+    run: Run,
+    from: number,
+    limits: ReadLimits,
+  ): FetchedBytes | undefined | Promise<FetchedBytes | undefined> {
+    const segment = this.#segment(run.segmentNumber);
+    const entries = partitionPoint(
+      run.indexCount,
+      (i) => indexEntry(segment.footer, run, i).baseOffset <= from,
+    );
+    const start = entries === 0 ? 0 : indexEntry(segment.footer, run, entries - 1).position;
+    const wanted = Math.min(run.sizeBytes - start, limits.bytesMax + INDEX_INTERVAL_BYTES);
+    return this.#readFrom(segment, { run, from, start, wanted, limits });
+  }
+
+  #readFrom(
+    segment: OpenSegment,
+    plan: SegmentRead,
+  ): FetchedBytes | undefined | Promise<FetchedBytes | undefined> {
+    const bytes = this.#pool.acquire(plan.wanted);
+    const position = plan.run.position + plan.start;
+    if (this.#warm.has(segment.segmentNumber)) {
+      try {
+        return this.#cutSync(segment, plan, bytes, readOrFail(segment.file, bytes, position));
+      } catch (error) {
+        this.#pool.release(bytes);
+        throw error;
+      }
+    }
+    return this.#readAsync(segment, plan, bytes);
+  }
+
+  async #readAsync(
+    segment: OpenSegment,
+    plan: SegmentRead,
+    bytes: Uint8Array,
+  ): Promise<FetchedBytes | undefined> {
+    segment.readers++;
+    try {
+      const count = await segment.file.readAsync(bytes, plan.run.position + plan.start);
+      const cut = this.#cut(segment, plan, bytes, count);
+      if (cut.kind === "fetched") return cut.fetched;
+      this.#pool.release(bytes);
+      if (cut.kind === "none") return undefined;
+      const again = this.#pool.acquire(cut.wanted);
+      const whole = { ...plan, start: cut.start, wanted: cut.wanted };
+      const got = await segment.file.readAsync(again, plan.run.position + cut.start);
+      const second = this.#cut(segment, whole, again, got);
+      invariant(second.kind === "fetched", "a batch read by its own size is whole");
+      return second.fetched;
+    } catch (error) {
+      throw readError(error, segment.file.path);
+    } finally {
+      segment.readers--;
+      if (segment.isClosing && segment.readers === 0) segment.file.close();
+    }
+  }
+
+  // oxlint-disable-next-line max-params -- the same four as its asynchronous twin
+  #cutSync(
+    segment: OpenSegment,
+    plan: SegmentRead,
+    bytes: Uint8Array,
+    count: number,
+  ): FetchedBytes | undefined {
+    const cut = this.#cut(segment, plan, bytes, count);
+    if (cut.kind === "fetched") return cut.fetched;
+    this.#pool.release(bytes);
+    if (cut.kind === "none") return undefined;
+    const again = this.#pool.acquire(cut.wanted);
+    const got = readOrFail(segment.file, again, plan.run.position + cut.start);
+    const whole = { ...plan, start: cut.start, wanted: cut.wanted };
+    const second = this.#cut(segment, whole, again, got);
+    invariant(second.kind === "fetched", "a batch read by its own size is whole");
+    return second.fetched;
+  }
+
+  /** Finds the whole, undamaged batches among what was read. */
+  // oxlint-disable-next-line max-params -- one read and its outcome
+  #cut(segment: OpenSegment, plan: SegmentRead, bytes: Uint8Array, count: number): Cut {
+    const { run, from, limits } = plan;
+    const header = this.#header;
+    const isAll = plan.start + count >= run.sizeBytes;
+    let first = -1;
+    let end = 0;
+    for (let at = 0; at < count;) {
+      if (at + 61 > count) break;
+      header.read(bytes, at);
+      const next = at + header.sizeBytes;
+      const isWanted = header.nextOffset > from;
+      if (isWanted && header.baseOffset >= limits.endOffset) break;
+      const isFirst = first < 0;
+      if (isWanted && !(isFirst && limits.atLeastOneBatch)) {
+        if (next - (isFirst ? at : first) > limits.bytesMax) break;
+      }
+      if (next > count) {
+        if (isAll) throw damagedBatch(segment, run.position + plan.start + at, "cut short");
+        if (isFirst && isWanted) {
+          return { kind: "again", start: plan.start + at, wanted: header.sizeBytes };
+        }
+        break;
+      }
+      const fault = checkStoredBatch(bytes, at, count, header);
+      if (fault !== undefined) {
+        throw damagedBatch(segment, run.position + plan.start + at, fault.reason);
+      }
+      if (isWanted) {
+        if (isFirst) first = at;
+        end = next;
+      }
+      at = next;
+    }
+    if (first < 0) return { kind: "none" };
+    const pool = this.#pool;
+    const fetched = { bytes: bytes.subarray(first, end), release: () => pool.release(bytes) };
+    return { kind: "fetched", fetched };
+  }
+
+  /** Base offset of the first batch that may hold a record at or after `timestampMs`: an entry's distance before it at most. */
+  seekTime(run: Run, timestampMs: number): number {
+    const { footer } = this.#segment(run.segmentNumber);
+    const before = partitionPoint(
+      run.indexCount,
+      (i) => indexEntry(footer, run, i).maxTimestamp < timestampMs,
+    );
+    invariant(before < run.indexCount, "the run's largest timestamp is in its index");
+    return indexEntry(footer, run, before).baseOffset;
+  }
+
+  /** Closes a segment that nothing refers to any more and removes its file. */
+  remove(segmentNumber: number): void {
+    this.#close(segmentNumber);
+    const size = this.#warm.get(segmentNumber);
+    if (size !== undefined) this.#warmBytes -= size;
+    this.#warm.delete(segmentNumber);
+    const path = `${this.#directory}/${segmentFileName(segmentNumber)}`;
+    if (this.#disk.exists(path)) this.#disk.remove(path);
+  }
+
+  close(): void {
+    for (const segmentNumber of this.#open.keys()) this.#close(segmentNumber);
+  }
+
+  #segment(segmentNumber: number): OpenSegment {
+    const known = this.#open.get(segmentNumber);
+    if (known !== undefined) {
+      this.#open.delete(segmentNumber);
+      this.#open.set(segmentNumber, known);
+      return known;
+    }
+    const path = `${this.#directory}/${segmentFileName(segmentNumber)}`;
+    const open = this.#openSegment(path, segmentNumber);
+    const { footer } = open;
+    this.#open.set(segmentNumber, open);
+    this.#footerBytes += footer.bytes.length;
+    for (const oldest of this.#open.keys()) {
+      const isOver = this.#open.size > OPEN_SEGMENTS_MAX || this.#footerBytes > FOOTER_BYTES_MAX;
+      if (!isOver || oldest === segmentNumber) break;
+      this.#close(oldest);
+    }
+    return open;
+  }
+
+  #openSegment(path: string, segmentNumber: number): OpenSegment {
+    let file: DiskFile | undefined;
+    try {
+      file = this.#disk.open(path, "read");
+      const footer = readSegmentFooter(file, { storeId: this.#storeId, segmentNumber });
+      return { segmentNumber, file, footer, readers: 0, isClosing: false };
+    } catch (error) {
+      file?.close();
+      throw readError(error, path);
+    }
+  }
+
+  #close(segmentNumber: number): void {
+    const segment = this.#open.get(segmentNumber);
+    if (segment === undefined) return;
+    this.#open.delete(segmentNumber);
+    this.#footerBytes -= segment.footer.bytes.length;
+    segment.isClosing = true;
+    if (segment.readers === 0) segment.file.close();
+  }
+}
+
+interface SegmentRead {
+  readonly run: Run;
+  readonly from: number;
+  /** Bytes from the start of the run. */
+  readonly start: number;
+  readonly wanted: number;
+  readonly limits: ReadLimits;
+}
+
+type Cut =
+  | { readonly kind: "none" }
+  | { readonly kind: "fetched"; readonly fetched: FetchedBytes }
+  /** The first batch is larger than what was read. */
+  | { readonly kind: "again"; readonly start: number; readonly wanted: number };
+
+function damagedBatch(segment: OpenSegment, position: number, reason: string): LogError {
+  return new LogError(
+    "data_corrupt",
+    `${segment.file.path}: the batch at position ${position} is damaged: ${reason}. It is not served; restore the file from a backup.`,
+  );
+}

@@ -1,0 +1,348 @@
+/**
+ * Segments: immutable files of runs. A run is consecutive batches of one partition; a segment holds
+ * one run, or, for partitions that got too little to fill a file of their own, one run of each.
+ *
+ * segment := header run* footer trailer. The grammar is in docs/formats/segment.md.
+ */
+import { crc32c, readInt64, uuidToString, writeInt64, writeUuid } from "../bytes/index.ts";
+import type { Disk, DiskFile } from "../env/index.ts";
+import { invariant, LogError } from "../errors/index.ts";
+import { BatchHeader } from "../records/index.ts";
+
+export const SEGMENT_FORMAT_VERSION = 1;
+export const SEGMENT_HEADER_BYTES = 64;
+/** One index entry for at least this many bytes of a run. */
+export const INDEX_INTERVAL_BYTES = 16 << 10;
+const RUN_BYTES = 88;
+export const INDEX_ENTRY_BYTES = 24;
+const TRAILER_BYTES = 48;
+const HEADER_MAGIC = new TextEncoder().encode("CWDSEG1\n");
+const TRAILER_MAGIC = new TextEncoder().encode("CWDSEGF\n");
+
+/** Consecutive batches of one partition within a segment. */
+export interface Run {
+  readonly segmentNumber: number;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly baseOffset: number;
+  /** Behind the last record. */
+  readonly endOffset: number;
+  /** Of the first batch, in the file. */
+  readonly position: number;
+  readonly sizeBytes: number;
+  readonly maxTimestamp: number;
+  readonly batchCount: number;
+  /** Additive over the batches (`batchSum`): equal sums mean that no batch is missing, added or changed. */
+  readonly sum: number;
+  /** Of the first index entry, in the file. */
+  readonly indexPosition: number;
+  readonly indexCount: number;
+}
+
+/** What one batch adds to the sum of its run, modulo 2^32. */
+export function batchSum(batch: BatchHeader): number {
+  return (batch.crc + Math.imul(batch.baseOffset | 0, 0x9e3779b1) + batch.lastOffsetDelta) >>> 0;
+}
+
+export function segmentFileName(segmentNumber: number): string {
+  return `${String(segmentNumber).padStart(20, "0")}.seg`;
+}
+
+/** The number in a segment's name; undefined for other files. */
+export function segmentNumberOf(name: string): number | undefined {
+  return /^\d{20}\.seg$/.test(name) ? Number(name.slice(0, 20)) : undefined;
+}
+
+interface SegmentIdentity {
+  readonly storeId: string;
+  readonly segmentNumber: number;
+}
+
+interface OpenRun {
+  topicId: string;
+  partition: number;
+  baseOffset: number;
+  endOffset: number;
+  position: number;
+  maxTimestamp: number;
+  batchCount: number;
+  sum: number;
+  /** Bytes of the run at its last index entry. */
+  indexedBytes: number;
+  readonly index: { baseOffset: number; position: number; maxTimestamp: number }[];
+}
+
+/** Writes one segment, front to back, and syncs it. */
+export class SegmentWriter {
+  readonly path: string;
+  readonly #identity: SegmentIdentity;
+  readonly #file: DiskFile;
+  readonly #done: OpenRun[] = [];
+  readonly #header = new BatchHeader();
+  #run: OpenRun | undefined;
+  #position = SEGMENT_HEADER_BYTES;
+
+  constructor(disk: Disk, directory: string, identity: SegmentIdentity) {
+    this.#identity = identity;
+    this.path = `${directory}/${segmentFileName(identity.segmentNumber)}`;
+    // A number that was used by a build that did not finish may still have its file.
+    if (disk.exists(this.path)) disk.remove(this.path);
+    this.#file = disk.open(this.path, "create");
+    this.#file.write([encodeHeader(identity)], 0);
+  }
+
+  /** Bytes written so far. */
+  get sizeBytes(): number {
+    return this.#position;
+  }
+
+  startRun(topicId: string, partition: number): void {
+    this.#endRun();
+    this.#run = {
+      topicId,
+      partition,
+      baseOffset: -1,
+      endOffset: -1,
+      position: this.#position,
+      maxTimestamp: -1,
+      batchCount: 0,
+      sum: 0,
+      indexedBytes: -INDEX_INTERVAL_BYTES,
+      index: [],
+    };
+  }
+
+  /** Adds whole batches to the run. `bytes` belong to the call until it settles. */
+  async append(bytes: Uint8Array): Promise<void> {
+    const run = this.#run;
+    invariant(run !== undefined, "batches belong to a run");
+    for (let at = 0; at < bytes.length;) {
+      this.#header.read(bytes, at);
+      this.#note(run, this.#position + at - run.position);
+      at += this.#header.sizeBytes;
+      invariant(at <= bytes.length, "a segment is made of whole batches");
+    }
+    await this.#file.writeAsync([bytes], this.#position);
+    this.#position += bytes.length;
+  }
+
+  #note(run: OpenRun, position: number): void {
+    const header = this.#header;
+    if (run.batchCount === 0) run.baseOffset = header.baseOffset;
+    invariant(header.baseOffset >= run.endOffset, "offsets of a run grow");
+    run.endOffset = header.nextOffset;
+    run.batchCount++;
+    run.maxTimestamp = Math.max(run.maxTimestamp, header.maxTimestamp);
+    run.sum = (run.sum + batchSum(header)) >>> 0;
+    if (position - run.indexedBytes >= INDEX_INTERVAL_BYTES) {
+      run.index.push({ baseOffset: header.baseOffset, position, maxTimestamp: run.maxTimestamp });
+      run.indexedBytes = position;
+    } else {
+      // The last entry's time covers all batches up to the next entry.
+      const last = run.index.at(-1);
+      if (last !== undefined) last.maxTimestamp = run.maxTimestamp;
+    }
+  }
+
+  #endRun(): void {
+    if (this.#run !== undefined && this.#run.batchCount > 0) this.#done.push(this.#run);
+    this.#run = undefined;
+  }
+
+  /** Writes the footer, syncs the file and returns its runs. The caller syncs the directory. */
+  async finish(): Promise<Run[]> {
+    this.#endRun();
+    const { footer, runs } = encodeFooter(this.#identity.segmentNumber, this.#done, this.#position);
+    await this.#file.writeAsync([footer], this.#position);
+    await this.#file.sync();
+    this.#file.close();
+    return runs;
+  }
+
+  /** Gives up: closes and removes the file. */
+  abandon(disk: Disk): void {
+    this.#file.close();
+    disk.remove(this.path);
+  }
+}
+
+function encodeHeader(identity: SegmentIdentity): Uint8Array {
+  const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
+  const view = new DataView(bytes.buffer);
+  bytes.set(HEADER_MAGIC, 0);
+  view.setUint32(12, SEGMENT_FORMAT_VERSION);
+  writeUuid(identity.storeId, bytes, 16);
+  writeInt64(view, 32, identity.segmentNumber);
+  view.setUint32(8, crc32c(bytes, 12, SEGMENT_HEADER_BYTES));
+  return bytes;
+}
+
+function encodeFooter(
+  segmentNumber: number,
+  open: readonly OpenRun[],
+  footerPosition: number,
+): { footer: Uint8Array; runs: Run[] } {
+  const indexCount = open.reduce((sum, run) => sum + run.index.length, 0);
+  const footerBytes = open.length * RUN_BYTES + indexCount * INDEX_ENTRY_BYTES;
+  const bytes = new Uint8Array(footerBytes + TRAILER_BYTES);
+  const view = new DataView(bytes.buffer);
+  const runs: Run[] = [];
+  let indexAt = open.length * RUN_BYTES;
+  for (const [i, one] of open.entries()) {
+    const next = open[i + 1]?.position ?? footerPosition;
+    const { index, indexedBytes: _, ...facts } = one;
+    const run: Run = {
+      ...facts,
+      segmentNumber,
+      sizeBytes: next - one.position,
+      indexPosition: footerPosition + indexAt,
+      indexCount: index.length,
+    };
+    runs.push(run);
+    encodeRun(run, bytes, view, i * RUN_BYTES);
+    for (const entry of index) {
+      writeInt64(view, indexAt, entry.baseOffset);
+      view.setUint32(indexAt + 8, entry.position);
+      writeInt64(view, indexAt + 16, entry.maxTimestamp);
+      indexAt += INDEX_ENTRY_BYTES;
+    }
+  }
+  const trailer = footerBytes;
+  bytes.set(TRAILER_MAGIC, trailer);
+  view.setUint32(trailer + 12, open.length);
+  writeInt64(view, trailer + 16, footerPosition);
+  writeInt64(view, trailer + 24, footerBytes);
+  writeInt64(view, trailer + 32, segmentNumber);
+  view.setUint32(trailer + 40, crc32c(bytes, 0, footerBytes));
+  view.setUint32(trailer + 8, crc32c(bytes, trailer + 12, trailer + TRAILER_BYTES));
+  return { footer: bytes, runs };
+}
+
+// oxlint-disable-next-line max-params -- bytes and their view belong together
+function encodeRun(run: Run, bytes: Uint8Array, view: DataView, at: number): void {
+  writeUuid(run.topicId, bytes, at);
+  view.setUint32(at + 16, run.partition);
+  view.setUint32(at + 20, run.indexCount);
+  writeInt64(view, at + 24, run.baseOffset);
+  writeInt64(view, at + 32, run.endOffset);
+  writeInt64(view, at + 40, run.position);
+  writeInt64(view, at + 48, run.sizeBytes);
+  writeInt64(view, at + 56, run.maxTimestamp);
+  view.setUint32(at + 64, run.batchCount);
+  view.setUint32(at + 68, run.sum);
+  writeInt64(view, at + 72, run.indexPosition);
+}
+
+/** A segment's footer: its runs and their indexes. */
+export interface SegmentFooter {
+  readonly runs: readonly Run[];
+  /** The whole footer, from `position` on of the file. */
+  readonly bytes: Uint8Array;
+  readonly position: number;
+}
+
+/**
+ * Reads and checks header and footer of a segment.
+ * @throws LogError `data_corrupt`, `format_newer`, both with the file's name.
+ */
+export function readSegmentFooter(file: DiskFile, identity: SegmentIdentity): SegmentFooter {
+  checkHeader(file, identity);
+  const size = file.size();
+  const trailer = new Uint8Array(TRAILER_BYTES);
+  if (size < SEGMENT_HEADER_BYTES + TRAILER_BYTES) throw damaged(file, size, "it is cut short");
+  file.read(trailer, size - TRAILER_BYTES);
+  const view = new DataView(trailer.buffer);
+  const isWhole =
+    TRAILER_MAGIC.every((byte, i) => trailer[i] === byte) &&
+    view.getUint32(8) === crc32c(trailer, 12, TRAILER_BYTES);
+  if (!isWhole) throw damaged(file, size - TRAILER_BYTES, "its trailer is damaged");
+  const position = readInt64(view, 16);
+  const footerBytes = readInt64(view, 24);
+  if (position + footerBytes + TRAILER_BYTES !== size) {
+    throw damaged(file, size - TRAILER_BYTES, "its trailer does not fit its size");
+  }
+  const bytes = new Uint8Array(footerBytes);
+  file.read(bytes, position);
+  if (crc32c(bytes) !== view.getUint32(40)) throw damaged(file, position, "its footer is damaged");
+  return { runs: decodeRuns(bytes, view.getUint32(12), identity.segmentNumber), bytes, position };
+}
+
+function checkHeader(file: DiskFile, identity: SegmentIdentity): void {
+  const bytes = new Uint8Array(SEGMENT_HEADER_BYTES);
+  file.read(bytes, 0);
+  const view = new DataView(bytes.buffer);
+  const isWhole =
+    HEADER_MAGIC.every((byte, i) => bytes[i] === byte) &&
+    view.getUint32(8) === crc32c(bytes, 12, SEGMENT_HEADER_BYTES);
+  if (!isWhole) throw damaged(file, 0, "its header is damaged");
+  if (view.getUint32(12) > SEGMENT_FORMAT_VERSION) {
+    throw new LogError(
+      "format_newer",
+      `${file.path} has segment format ${view.getUint32(12)}; this version reads up to ${SEGMENT_FORMAT_VERSION}. Use the newer version that wrote it.`,
+    );
+  }
+  const isOurs =
+    uuidToString(bytes, 16) === identity.storeId && readInt64(view, 32) === identity.segmentNumber;
+  if (!isOurs) throw damaged(file, 0, "it belongs to another store or another place in this one");
+}
+
+function decodeRuns(bytes: Uint8Array, count: number, segmentNumber: number): Run[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return Array.from({ length: count }, (_, i) => {
+    const at = i * RUN_BYTES;
+    return {
+      segmentNumber,
+      topicId: uuidToString(bytes, at),
+      partition: view.getUint32(at + 16),
+      indexCount: view.getUint32(at + 20),
+      baseOffset: readInt64(view, at + 24),
+      endOffset: readInt64(view, at + 32),
+      position: readInt64(view, at + 40),
+      sizeBytes: readInt64(view, at + 48),
+      maxTimestamp: readInt64(view, at + 56),
+      batchCount: view.getUint32(at + 64),
+      sum: view.getUint32(at + 68),
+      indexPosition: readInt64(view, at + 72),
+    };
+  });
+}
+
+/** The parts of a run's index that a lookup needs. */
+export interface IndexEntry {
+  readonly baseOffset: number;
+  /** Bytes from the start of the run. */
+  readonly position: number;
+  /** The largest timestamp from the start of the run up to the next entry. */
+  readonly maxTimestamp: number;
+}
+
+/** Reads entry `index` of a run. */
+export function indexEntry(footer: SegmentFooter, run: Run, index: number): IndexEntry {
+  invariant(index >= 0 && index < run.indexCount, "an index entry within the run's index");
+  const at = run.indexPosition - footer.position + index * INDEX_ENTRY_BYTES;
+  const view = new DataView(footer.bytes.buffer, footer.bytes.byteOffset + at, INDEX_ENTRY_BYTES);
+  return {
+    baseOffset: readInt64(view, 0),
+    position: view.getUint32(8),
+    maxTimestamp: readInt64(view, 16),
+  };
+}
+
+/** Number of entries from the front for which `isBefore` holds; it must hold for a prefix. */
+export function partitionPoint(count: number, isBefore: (index: number) => boolean): number {
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (isBefore(middle)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function damaged(file: DiskFile, position: number, what: string): LogError {
+  return new LogError(
+    "data_corrupt",
+    `${file.path}: ${what} (position ${position}). Nothing was changed. Restore the file from a backup; \`cordwood storage verify\` shows what else is affected.`,
+  );
+}

@@ -1,0 +1,391 @@
+/**
+ * Finds the end of a write-ahead log, and tells a torn tail from damage.
+ *
+ * Blocks that were not synced reach the device in any order, so a bad frame before a good one proves
+ * nothing by itself. Every frame, and every file, says how far the log was synced when it was
+ * written: a bad frame at or below the largest such claim is damage, which is named and never cut;
+ * above it, the valid run is kept and the rest was never promised to anybody.
+ */
+import type { Disk, DiskFile } from "../env/index.ts";
+import { LogError } from "../errors/index.ts";
+import { BatchHeader, checkStoredBatch } from "../records/index.ts";
+import type { WalTail } from "./file-wal.ts";
+import {
+  ENTRY_BATCH,
+  FRAME_ENTRY_BYTES,
+  FRAME_HEADER_BYTES,
+  frameCrc,
+  FrameEntry,
+  FrameHeader,
+} from "./frame.ts";
+import {
+  decodeWalHeader,
+  WAL_FORMAT_VERSION,
+  WAL_HEADER_BYTES,
+  WalFile,
+  walAddress,
+  walFileName,
+  walFileNumber,
+  type WalFileHeader,
+} from "./wal-file.ts";
+
+const WINDOW_BYTES = 64 << 10;
+const SEARCH_BYTES = 1 << 20;
+
+/** Where reading starts: the beginning of the log, or the place that the checkpoint covers. */
+export interface WalStart {
+  readonly fileNumber: number;
+  readonly position: number;
+  readonly nextSequence: number;
+  readonly previousCrc: number;
+  readonly syncedThrough: number;
+}
+
+export interface WalScan extends WalTail {
+  readonly lastIncarnation: number;
+  /** What was cut: a torn tail that nobody was promised. */
+  readonly cut: { readonly path: string; readonly position: number } | undefined;
+  readonly frameCount: number;
+}
+
+/** Called for each entry of each frame that is kept, in order; `address` is that of the frame's body. */
+export type EntryVisitor = (entry: FrameEntry, address: number, header: FrameHeader) => void;
+
+interface OpenFile {
+  readonly header: WalFileHeader;
+  readonly file: DiskFile;
+  readonly size: number;
+}
+
+/**
+ * Reads the WAL of `identity.directory` from `start` on.
+ * @throws LogError `data_corrupt` with file and position, `format_newer`.
+ */
+export function recoverWal(
+  disk: Disk,
+  identity: { readonly directory: string; readonly frameMagic: Uint8Array },
+  start: WalStart | undefined,
+  visit: EntryVisitor,
+): WalScan {
+  const scanner = new WalScanner(disk, identity.frameMagic, start);
+  try {
+    scanner.open(identity.directory);
+    return scanner.recover(visit);
+  } catch (error) {
+    scanner.close();
+    throw error;
+  }
+}
+
+class WalScanner {
+  readonly #disk: Disk;
+  readonly #magic: Uint8Array;
+  readonly #start: WalStart;
+  readonly #isFromCheckpoint: boolean;
+  readonly #files: OpenFile[] = [];
+  /** Files without a whole header: begun by a process that died before it was on the device, or damaged. */
+  readonly #headless: DiskFile[] = [];
+  readonly #window = new FrameWindow();
+  #lastFileNumber = 0;
+  #lastIncarnation = 0;
+
+  constructor(disk: Disk, magic: Uint8Array, start: WalStart | undefined) {
+    this.#disk = disk;
+    this.#magic = magic;
+    this.#isFromCheckpoint = start !== undefined;
+    this.#start = start ?? {
+      fileNumber: 0,
+      position: WAL_HEADER_BYTES,
+      nextSequence: 0,
+      previousCrc: 0,
+      syncedThrough: -1,
+    };
+  }
+
+  open(directory: string): void {
+    for (const name of this.#disk.list(directory)) {
+      const fileNumber = walFileNumber(name);
+      if (fileNumber === undefined) continue;
+      this.#lastFileNumber = Math.max(this.#lastFileNumber, fileNumber);
+      if (fileNumber >= this.#start.fileNumber) this.#open(`${directory}/${name}`, fileNumber);
+    }
+    if (!this.#isFromCheckpoint) return;
+    if (this.#files[0]?.header.fileNumber === this.#start.fileNumber) return;
+    const path = `${directory}/${walFileName(this.#start.fileNumber)}`;
+    throw corrupt(
+      path,
+      0,
+      "the file, which the checkpoint needs, is missing or has lost its header",
+    );
+  }
+
+  #open(path: string, fileNumber: number): void {
+    const file = this.#disk.open(path, "write");
+    const bytes = new Uint8Array(WAL_HEADER_BYTES);
+    file.read(bytes, 0);
+    const header = decodeWalHeader(bytes);
+    if (header === undefined || header.fileNumber !== fileNumber) {
+      this.#headless.push(file);
+      return;
+    }
+    this.#files.push({ header, file, size: file.size() });
+    if (header.version > WAL_FORMAT_VERSION) {
+      throw new LogError(
+        "format_newer",
+        `${path} has WAL format ${header.version}; this version reads up to ${WAL_FORMAT_VERSION}. Use the newer version that wrote it.`,
+      );
+    }
+    this.#lastIncarnation = Math.max(this.#lastIncarnation, header.incarnation);
+  }
+
+  recover(visit: EntryVisitor): WalScan {
+    const whole = this.#walk(Infinity, undefined);
+    let syncedThrough = Math.max(this.#start.syncedThrough, whole.syncedThrough);
+    for (const { header } of this.#files) {
+      syncedThrough = Math.max(syncedThrough, header.syncedThrough);
+    }
+    syncedThrough = Math.max(syncedThrough, this.#claimsBeyond(whole));
+    const end = this.#walk(syncedThrough, visit);
+    if (end.nextSequence <= syncedThrough) {
+      throw corrupt(end.path, end.position, `frame ${end.nextSequence} is damaged or missing`);
+    }
+    return this.#finish(end, syncedThrough);
+  }
+
+  /** Goes through the frames in order; bodies above `trustedThrough` are checked where entries are delivered. */
+  #walk(trustedThrough: number, visit: EntryVisitor | undefined): WalEnd {
+    const end = new WalEnd(this.#start);
+    for (const [index, open] of this.#files.entries()) {
+      const { header } = open;
+      const isStart = this.#isFromCheckpoint && index === 0;
+      const follows =
+        header.firstSequence === end.nextSequence && header.previousCrc === end.previousCrc;
+      if (!isStart && !follows) break;
+      end.enter(index, open.file.path, isStart ? this.#start.position : WAL_HEADER_BYTES);
+      this.#walkFile(open, end, trustedThrough, visit);
+    }
+    return end;
+  }
+
+  // oxlint-disable-next-line max-params -- the four are the walk itself; an object would be made for each file
+  #walkFile(
+    open: OpenFile,
+    end: WalEnd,
+    trustedThrough: number,
+    visit: EntryVisitor | undefined,
+  ): void {
+    const window = this.#window;
+    window.reset(open.file, open.size, this.#magic);
+    for (;;) {
+      const header = window.frameAt(end.position);
+      if (header === undefined || !end.isNext(header, open.header.incarnation)) return;
+      if (visit !== undefined) {
+        const needsBody = header.sequence > trustedThrough;
+        if (needsBody && !window.isBodyWhole(end.position)) return;
+        window.visitEntries(walAddress(open.header.fileNumber, 0) + end.position, visit);
+      }
+      end.pass(header);
+    }
+  }
+
+  /** The largest claim of any whole frame behind the place where the walk ended. */
+  #claimsBeyond(end: WalEnd): number {
+    const claims = [-1];
+    const search = (file: DiskFile, from: number): void => {
+      this.#window.reset(file, file.size(), this.#magic);
+      claims.push(this.#window.largestClaim(from, end.nextSequence, this.#lastIncarnation + 1));
+    };
+    for (const [index, { file }] of this.#files.entries()) {
+      if (index >= end.fileIndex) search(file, index === end.fileIndex ? end.position : 0);
+    }
+    for (const file of this.#headless) search(file, 0);
+    return Math.max(...claims);
+  }
+
+  #finish(end: WalEnd, syncedThrough: number): WalScan {
+    const kept: WalFile[] = [];
+    let cutPath: string | undefined;
+    for (const [index, open] of this.#files.entries()) {
+      if (index <= end.fileIndex) {
+        const position = index === end.fileIndex ? end.position : open.size;
+        kept.push(new WalFile(open.header.fileNumber, open.file, position));
+      } else {
+        // Every frame in it lies behind the cut.
+        cutPath ??= open.file.path;
+        open.file.close();
+        this.#disk.remove(open.file.path);
+      }
+    }
+    for (const file of this.#headless) {
+      file.close();
+      this.#disk.remove(file.path);
+    }
+    const tail = this.#files[end.fileIndex];
+    if (tail !== undefined && this.#hasBytes(tail, end.position)) cutPath = tail.file.path;
+    return {
+      files: kept,
+      nextSequence: end.nextSequence,
+      previousCrc: end.previousCrc,
+      syncedThrough,
+      nextFileNumber: this.#lastFileNumber + 1,
+      lastIncarnation: this.#lastIncarnation,
+      frameCount: end.nextSequence - this.#start.nextSequence,
+      cut: cutPath === undefined ? undefined : { path: cutPath, position: end.position },
+    };
+  }
+
+  /** Whether something else than zeros begins at `position`. */
+  #hasBytes(open: OpenFile, position: number): boolean {
+    const bytes = new Uint8Array(FRAME_HEADER_BYTES);
+    const count = open.file.read(bytes, position);
+    return bytes.subarray(0, count).some((byte) => byte !== 0);
+  }
+
+  close(): void {
+    for (const { file } of this.#files) file.close();
+    for (const file of this.#headless) file.close();
+  }
+}
+
+/** How far a walk came. */
+class WalEnd {
+  nextSequence: number;
+  previousCrc: number;
+  syncedThrough: number;
+  fileIndex = -1;
+  path = "";
+  position = 0;
+
+  constructor(start: WalStart) {
+    this.nextSequence = start.nextSequence;
+    this.previousCrc = start.previousCrc;
+    this.syncedThrough = start.syncedThrough;
+  }
+
+  enter(fileIndex: number, path: string, position: number): void {
+    this.fileIndex = fileIndex;
+    this.path = path;
+    this.position = position;
+  }
+
+  isNext(header: FrameHeader, incarnation: number): boolean {
+    return (
+      header.sequence === this.nextSequence &&
+      header.previousCrc === this.previousCrc &&
+      header.incarnation === incarnation
+    );
+  }
+
+  pass(header: FrameHeader): void {
+    this.nextSequence = header.sequence + 1;
+    this.previousCrc = header.crc;
+    this.syncedThrough = Math.max(this.syncedThrough, header.syncedThrough);
+    this.position += header.sizeBytes;
+  }
+}
+
+/** A moving view of one file that hands out whole, checked frame headers and directories. */
+export class FrameWindow {
+  #file: DiskFile | undefined;
+  #fileBytes = 0;
+  #magic: Uint8Array = new Uint8Array(0);
+  #bytes = new Uint8Array(WINDOW_BYTES);
+  #start = 0;
+  #end = 0;
+  #body = new Uint8Array(0);
+  readonly #header = new FrameHeader();
+  readonly #entry = new FrameEntry();
+  readonly #batch = new BatchHeader();
+
+  reset(file: DiskFile, fileBytes: number, magic: Uint8Array): void {
+    this.#file = file;
+    this.#fileBytes = fileBytes;
+    this.#magic = magic;
+    this.#start = 0;
+    this.#end = 0;
+  }
+
+  /** The frame that begins at `position` of the file; undefined where none does or it is damaged. Valid until the next call. */
+  frameAt(position: number): FrameHeader | undefined {
+    if (!this.#load(position, FRAME_HEADER_BYTES)) return undefined;
+    const header = FrameHeader.read(this.#header, this.#bytes, position - this.#start, this.#magic);
+    if (header === undefined || position + header.sizeBytes > this.#fileBytes) return undefined;
+    if (!this.#load(position, FRAME_HEADER_BYTES + header.directoryBytes)) return undefined;
+    const isWhole = frameCrc(this.#bytes, position - this.#start, header) === header.crc;
+    return isWhole ? header : undefined;
+  }
+
+  /** Calls `visit` for each entry of the frame that {@link frameAt} last returned, which lies at `frameAddress`. */
+  visitEntries(frameAddress: number, visit: EntryVisitor): void {
+    const header = this.#header;
+    const bodyAddress = frameAddress + FRAME_HEADER_BYTES + header.directoryBytes;
+    const view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset);
+    const first = (frameAddress % 0x1_0000_0000) - this.#start + FRAME_HEADER_BYTES;
+    for (let i = 0; i < header.entryCount; i++) {
+      this.#entry.read(view, this.#bytes, first + i * FRAME_ENTRY_BYTES);
+      visit(this.#entry, bodyAddress, header);
+    }
+  }
+
+  /** Whether every batch of the frame at `position`, last returned by {@link frameAt}, is there as its directory says. */
+  isBodyWhole(position: number): boolean {
+    const header = this.#header;
+    if (header.bodyBytes === 0) return true;
+    if (this.#body.length < header.bodyBytes) this.#body = new Uint8Array(header.bodyBytes);
+    const body = this.#body.subarray(0, header.bodyBytes);
+    const bodyStart = position + FRAME_HEADER_BYTES + header.directoryBytes;
+    if (this.#file?.read(body, bodyStart) !== header.bodyBytes) return false;
+    let isWhole = true;
+    this.visitEntries(position, (entry) => {
+      if (isWhole && entry.kind === ENTRY_BATCH) isWhole = this.#isBatchWhole(body, entry);
+    });
+    return isWhole;
+  }
+
+  #isBatchWhole(body: Uint8Array, entry: FrameEntry): boolean {
+    const batch = this.#batch;
+    const fault = checkStoredBatch(body, entry.position, body.length, batch);
+    return (
+      fault === undefined &&
+      batch.baseOffset === entry.baseOffset &&
+      batch.sizeBytes === entry.sizeBytes &&
+      batch.crc === entry.crc
+    );
+  }
+
+  /** The largest `syncedThrough` of whole frames at or behind `from`, wherever they begin, with a sequence of `sequenceMin` or more. */
+  largestClaim(from: number, sequenceMin: number, incarnationMax: number): number {
+    let claim = -1;
+    const chunk = Buffer.alloc(SEARCH_BYTES);
+    const overlap = this.#magic.length - 1;
+    for (let at = from; at < this.#fileBytes; at += chunk.length - overlap) {
+      const count = this.#file?.read(chunk, at) ?? 0;
+      const bytes = chunk.subarray(0, count);
+      for (let i = bytes.indexOf(this.#magic); i >= 0; i = bytes.indexOf(this.#magic, i + 1)) {
+        const header = this.frameAt(at + i);
+        if (header === undefined || header.sequence < sequenceMin) continue;
+        if (header.incarnation <= incarnationMax) claim = Math.max(claim, header.syncedThrough);
+      }
+      if (count < chunk.length) break;
+    }
+    return claim;
+  }
+
+  /** Makes `count` bytes from `position` on available; false where the file ends before. */
+  #load(position: number, count: number): boolean {
+    if (position >= this.#start && position + count <= this.#end) return true;
+    if (position + count > this.#fileBytes) return false;
+    if (this.#bytes.length < count) this.#bytes = new Uint8Array(count + WINDOW_BYTES);
+    this.#start = position;
+    this.#end = position + (this.#file?.read(this.#bytes, position) ?? 0);
+    return position + count <= this.#end;
+  }
+}
+
+function corrupt(path: string, position: number, what: string): LogError {
+  return new LogError(
+    "data_corrupt",
+    `${path}: ${what} at position ${position}, below data that was synced after it. Nothing was changed. ` +
+      "Restore the file from a backup; `cordwood storage verify` shows what else is affected.",
+  );
+}
