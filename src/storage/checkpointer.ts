@@ -135,10 +135,18 @@ export class Checkpointer {
 
   /** Waits for the one under way, or makes one. */
   run(): Promise<void> {
-    this.#running ??= this.#make().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#runOne();
     return this.#running;
+  }
+
+  async #runOne(): Promise<void> {
+    // The first step is a later one: whoever writes the frame that makes it due has finished with it.
+    await Promise.resolve();
+    try {
+      await this.#make();
+    } finally {
+      this.#running = undefined;
+    }
   }
 
   /** No more checkpoints; waits for the one under way. */

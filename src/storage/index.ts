@@ -9,6 +9,16 @@
  * the formats are in docs/formats.
  */
 export { FrameEntry } from "./frame.ts";
+export {
+  type BatchRow,
+  dumpStore,
+  listStore,
+  type StoreFileRow,
+  type StoreListing,
+  type StorePartitionRow,
+  verifyStore,
+  type VerifyReport,
+} from "./inspect.ts";
 export { PartitionLog } from "./partition-log.ts";
 export type { FetchedBytes, ReadLimits } from "./read.ts";
 export { Store } from "./store.ts";

@@ -225,13 +225,15 @@ export class Store {
     this.stats.frames++;
     this.stats.batches += this.#openLogs.length;
     this.stats.bytes += this.#writer.bodyBytes;
-    this.#checkpointer.noteWritten(this.#writer.sizeBytes, this.#openLogs.length);
+    const { sizeBytes } = this.#writer;
+    const batchCount = this.#openLogs.length;
     this.#clearOpenFrame();
     const sequence = this.#wal.nextSequence - 1;
     this.#writtenSequence = sequence;
     this.#owner.written(sequence);
     if (this.durability === "os") this.#becomeDurable(sequence);
     else this.#syncing ??= this.#sync();
+    this.#checkpointer.noteWritten(sizeBytes, batchCount);
   }
 
   #failOpenFrame(thrown: unknown): void {

@@ -45,7 +45,6 @@ export interface WalScan extends WalTail {
   readonly lastIncarnation: number;
   /** What was cut: a torn tail that nobody was promised. */
   readonly cut: { readonly path: string; readonly position: number } | undefined;
-  readonly frameCount: number;
 }
 
 /** Called for each entry of each frame that is kept, in order; `address` is that of the frame's body. */
@@ -74,6 +73,24 @@ export function recoverWal(
   } catch (error) {
     scanner.close();
     throw error;
+  }
+}
+
+/** The same without changing anything: what a start would keep, and where it would cut. */
+// oxlint-disable-next-line max-params -- the same four as its writing twin
+export function scanWal(
+  disk: Disk,
+  identity: { readonly directory: string; readonly frameMagic: Uint8Array },
+  start: WalStart | undefined,
+  visit: EntryVisitor,
+): { readonly frameCount: number; readonly cut: string | undefined } {
+  const scanner = new WalScanner(disk, identity.frameMagic, start);
+  try {
+    scanner.open(identity.directory);
+    const { end } = scanner.read(visit);
+    return { frameCount: scanner.frameCount(end), cut: scanner.cutPath(end) };
+  } finally {
+    scanner.close();
   }
 }
 
@@ -120,7 +137,7 @@ class WalScanner {
   }
 
   #open(path: string, fileNumber: number): void {
-    const file = this.#disk.open(path, "write");
+    const file = this.#disk.open(path, "read");
     const bytes = new Uint8Array(WAL_HEADER_BYTES);
     file.read(bytes, 0);
     const header = decodeWalHeader(bytes);
@@ -139,6 +156,11 @@ class WalScanner {
   }
 
   recover(visit: EntryVisitor): WalScan {
+    const { end, syncedThrough } = this.read(visit);
+    return this.#finish(end, syncedThrough);
+  }
+
+  read(visit: EntryVisitor): { readonly end: WalEnd; readonly syncedThrough: number } {
     const whole = this.#walk(Infinity, undefined);
     let syncedThrough = Math.max(this.#start.syncedThrough, whole.syncedThrough);
     for (const { header } of this.#files) {
@@ -149,7 +171,7 @@ class WalScanner {
     if (end.nextSequence <= syncedThrough) {
       throw corrupt(end.path, end.position, `frame ${end.nextSequence} is damaged or missing`);
     }
-    return this.#finish(end, syncedThrough);
+    return { end, syncedThrough };
   }
 
   /** Goes through the frames in order; bodies above `trustedThrough` are checked where entries are delivered. */
@@ -203,15 +225,14 @@ class WalScanner {
   }
 
   #finish(end: WalEnd, syncedThrough: number): WalScan {
+    const path = this.cutPath(end);
     const kept: WalFile[] = [];
-    let cutPath: string | undefined;
     for (const [index, open] of this.#files.entries()) {
       if (index <= end.fileIndex) {
         const position = index === end.fileIndex ? end.position : open.size;
         kept.push(new WalFile(open.header.fileNumber, open.file, position));
       } else {
         // Every frame in it lies behind the cut.
-        cutPath ??= open.file.path;
         open.file.close();
         this.#disk.remove(open.file.path);
       }
@@ -220,8 +241,6 @@ class WalScanner {
       file.close();
       this.#disk.remove(file.path);
     }
-    const tail = this.#files[end.fileIndex];
-    if (tail !== undefined && this.#hasBytes(tail, end.position)) cutPath = tail.file.path;
     return {
       files: kept,
       nextSequence: end.nextSequence,
@@ -229,9 +248,19 @@ class WalScanner {
       syncedThrough,
       nextFileNumber: this.#lastFileNumber + 1,
       lastIncarnation: this.#lastIncarnation,
-      frameCount: end.nextSequence - this.#start.nextSequence,
-      cut: cutPath === undefined ? undefined : { path: cutPath, position: end.position },
+      cut: path === undefined ? undefined : { path, position: end.position },
     };
+  }
+
+  frameCount(end: WalEnd): number {
+    return end.nextSequence - this.#start.nextSequence;
+  }
+
+  /** The file that holds bytes behind the last good frame; undefined where there are none. */
+  cutPath(end: WalEnd): string | undefined {
+    const tail = this.#files[end.fileIndex];
+    if (tail !== undefined && this.#hasBytes(tail, end.position)) return tail.file.path;
+    return this.#files[end.fileIndex + 1]?.file.path;
   }
 
   /** Whether something else than zeros begins at `position`. */

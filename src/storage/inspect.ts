@@ -1,0 +1,488 @@
+/** Looks into a store's directory without changing it: what is there, and whether it is whole. */
+import type { Disk, DiskFile } from "../env/index.ts";
+import { LogError } from "../errors/index.ts";
+import { BatchHeader, checkStoredBatch } from "../records/index.ts";
+import { type Checkpoint, checkpointNumberOf, loadCheckpoint } from "./checkpoint.ts";
+import { readIdentity, type StoreIdentity, storePaths } from "./directory.ts";
+import { ENTRY_BATCH } from "./frame.ts";
+import {
+  batchSum,
+  indexEntry,
+  readSegmentFooter,
+  type Run,
+  segmentFileName,
+  segmentNumberOf,
+  type SegmentFooter,
+} from "./segment.ts";
+import { addressFile, addressPosition, walFileName, walFileNumber } from "./wal-file.ts";
+import { type EntryVisitor, scanWal } from "./wal-recovery.ts";
+
+const READ_BYTES = 1 << 20;
+
+/** One file of a store. */
+export interface StoreFileRow {
+  readonly kind: "identity" | "checkpoint" | "wal" | "segment" | "unknown";
+  /** Relative to the directory. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Of a segment: how many partitions' runs it holds. */
+  readonly runCount?: number;
+}
+
+/** One partition of a store, as of its last checkpoint and the WAL after it. */
+export interface StorePartitionRow {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly startOffset: number;
+  readonly endOffset: number;
+  readonly runCount: number;
+  readonly segmentBytes: number;
+  readonly walBatches: number;
+  readonly walBytes: number;
+}
+
+export interface StoreListing {
+  readonly storeId: string;
+  readonly createdMs: number;
+  readonly checkpointNumber: number | undefined;
+  readonly files: readonly StoreFileRow[];
+  readonly partitions: readonly StorePartitionRow[];
+}
+
+/** One batch, where it lies. */
+export interface BatchRow {
+  readonly path: string;
+  readonly position: number;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  readonly recordCount: number;
+  readonly sizeBytes: number;
+  readonly maxTimestamp: number;
+  readonly leaderEpoch: number;
+  readonly producerId: number;
+  readonly codec: string;
+}
+
+/** What a verification looked at, and what it found wrong. */
+export interface VerifyReport {
+  readonly filesChecked: number;
+  readonly bytesChecked: number;
+  readonly framesChecked: number;
+  readonly batchesChecked: number;
+  readonly partitionsChecked: number;
+  /** Each names a file, and a position where there is one. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * What a store holds. Reads headers and footers only.
+ * @throws LogError `format_unknown`, `format_newer`, `data_corrupt`.
+ */
+export function listStore(disk: Disk, directory: string): StoreListing {
+  const view = new StoreView(disk, directory);
+  const { identity, checkpoint } = view;
+  return {
+    storeId: identity.storeId,
+    createdMs: identity.createdMs,
+    checkpointNumber: checkpoint?.checkpointNumber,
+    files: view.files(),
+    partitions: view.partitions(),
+  };
+}
+
+/**
+ * Every batch of a store, segments first, then the WAL after the last checkpoint; undamaged ones only.
+ * `problem` is told of what could not be read.
+ */
+export function* dumpStore(
+  disk: Disk,
+  directory: string,
+  problem: (what: string) => void,
+): Generator<BatchRow> {
+  const view = new StoreView(disk, directory);
+  for (const run of view.runs()) yield* view.runBatches(run, problem);
+  yield* view.walBatches(problem);
+}
+
+/**
+ * Checks every CRC, every chain, every index and every sum of a store.
+ * `progress` is told the bytes that were looked at so far.
+ * @throws LogError `format_unknown`, `format_newer`, `data_corrupt` where nothing can be checked at all.
+ */
+export function verifyStore(
+  disk: Disk,
+  directory: string,
+  progress: (bytesChecked: number) => void,
+): VerifyReport {
+  return new Verification(new StoreView(disk, directory), progress).run();
+}
+
+class StoreView {
+  readonly disk: Disk;
+  readonly directory: string;
+  readonly identity: StoreIdentity;
+  readonly checkpoint: Checkpoint | undefined;
+  readonly #header = new BatchHeader();
+
+  constructor(disk: Disk, directory: string) {
+    this.disk = disk;
+    this.directory = directory;
+    this.identity = readIdentity(disk, directory);
+    this.checkpoint = loadCheckpoint(disk, storePaths(directory).checkpoints);
+  }
+
+  files(): StoreFileRow[] {
+    const paths = storePaths("");
+    const rows: StoreFileRow[] = [this.#row("identity", "cordwood.json")];
+    for (const [folder, kindOf] of [
+      [paths.checkpoints, (name: string) => checkpointNumberOf(name) !== undefined && "checkpoint"],
+      [paths.wal, (name: string) => walFileNumber(name) !== undefined && "wal"],
+      [paths.segments, (name: string) => segmentNumberOf(name) !== undefined && "segment"],
+    ] as const) {
+      for (const name of this.disk.list(this.directory + folder)) {
+        rows.push(this.#row(kindOf(name) || "unknown", `${folder.slice(1)}/${name}`));
+      }
+    }
+    const runCounts = new Map<string, number>();
+    for (const { segmentNumber } of this.runs()) {
+      const path = `segments/${segmentFileName(segmentNumber)}`;
+      runCounts.set(path, (runCounts.get(path) ?? 0) + 1);
+    }
+    return rows.map((row) => {
+      const runCount = runCounts.get(row.path);
+      return runCount === undefined ? row : { ...row, runCount };
+    });
+  }
+
+  #row(kind: StoreFileRow["kind"], path: string): StoreFileRow {
+    const file = this.disk.open(`${this.directory}/${path}`, "read");
+    try {
+      return { kind, path, sizeBytes: file.size() };
+    } finally {
+      file.close();
+    }
+  }
+
+  partitions(): StorePartitionRow[] {
+    const rows = new Map<
+      string,
+      { -readonly [K in keyof StorePartitionRow]: StorePartitionRow[K] }
+    >();
+    for (const { topicId, partition, startOffset, endOffset, runs } of this.checkpoint
+      ?.partitions ?? []) {
+      rows.set(`${topicId}/${partition}`, {
+        topicId,
+        partition,
+        startOffset,
+        endOffset,
+        runCount: runs.length,
+        segmentBytes: runs.reduce((sum, run) => sum + run.sizeBytes, 0),
+        walBatches: 0,
+        walBytes: 0,
+      });
+    }
+    this.scan((entry) => {
+      const { topicId, partition } = entry;
+      const key = `${topicId}/${partition}`;
+      const row = rows.get(key) ?? {
+        topicId,
+        partition,
+        startOffset: 0,
+        endOffset: 0,
+        runCount: 0,
+        segmentBytes: 0,
+        walBatches: 0,
+        walBytes: 0,
+      };
+      rows.set(key, row);
+      if (entry.kind === ENTRY_BATCH) {
+        row.endOffset = entry.lastOffset + 1;
+        row.walBatches++;
+        row.walBytes += entry.sizeBytes;
+      } else {
+        row.startOffset = Math.max(row.startOffset, entry.baseOffset);
+      }
+    });
+    return [...rows.values()];
+  }
+
+  /** Goes through the frames after the checkpoint; what a start would cut is left out. */
+  scan(visit: EntryVisitor): { readonly frameCount: number; readonly cut: string | undefined } {
+    const identity = {
+      directory: storePaths(this.directory).wal,
+      frameMagic: this.identity.frameMagic,
+    };
+    return scanWal(this.disk, identity, this.checkpoint?.wal, visit);
+  }
+
+  *runs(): Generator<Run> {
+    for (const { runs } of this.checkpoint?.partitions ?? []) yield* runs;
+  }
+
+  segmentPath(segmentNumber: number): string {
+    return `${storePaths(this.directory).segments}/${segmentFileName(segmentNumber)}`;
+  }
+
+  walPath(fileNumber: number): string {
+    return `${storePaths(this.directory).wal}/${walFileName(fileNumber)}`;
+  }
+
+  *runBatches(run: Run, problem: (what: string) => void): Generator<BatchRow> {
+    const path = this.segmentPath(run.segmentNumber);
+    let file: DiskFile;
+    try {
+      file = this.disk.open(path, "read");
+    } catch (error) {
+      problem(`${path}: ${LogError.from(error).message}`);
+      return;
+    }
+    try {
+      let bytes = new Uint8Array(READ_BYTES);
+      let at = 0;
+      while (at < run.sizeBytes) {
+        const count = file.read(bytes.subarray(0, run.sizeBytes - at), run.position + at);
+        const used = yield* this.#rows(
+          { run, path, filePosition: run.position + at },
+          bytes,
+          count,
+        );
+        if (used === 0 && count === bytes.length) {
+          bytes = new Uint8Array(bytes.length * 2);
+        } else if (used === 0) {
+          problem(`${path}: the batch at position ${run.position + at} is damaged`);
+          return;
+        }
+        at += used;
+      }
+    } finally {
+      file.close();
+    }
+  }
+
+  /** Yields the whole batches at the start of `bytes`, and returns how many bytes they took. */
+  *#rows(
+    place: { readonly run: Run; readonly path: string; readonly filePosition: number },
+    bytes: Uint8Array,
+    count: number,
+  ): Generator<BatchRow, number> {
+    let at = 0;
+    while (at < count) {
+      const fault = checkStoredBatch(bytes, at, count, this.#header);
+      if (fault !== undefined) return at;
+      const { topicId, partition } = place.run;
+      yield this.#toRow({
+        path: place.path,
+        position: place.filePosition + at,
+        topicId,
+        partition,
+      });
+      at += this.#header.sizeBytes;
+    }
+    return at;
+  }
+
+  #toRow(place: Pick<BatchRow, "path" | "position" | "topicId" | "partition">): BatchRow {
+    const header = this.#header;
+    return {
+      ...place,
+      baseOffset: header.baseOffset,
+      lastOffset: header.lastOffset,
+      recordCount: header.recordCount,
+      sizeBytes: header.sizeBytes,
+      maxTimestamp: header.maxTimestamp,
+      leaderEpoch: header.leaderEpoch,
+      producerId: header.producerId,
+      codec: header.codec,
+    };
+  }
+
+  *walBatches(problem: (what: string) => void): Generator<BatchRow> {
+    const places: {
+      path: string;
+      position: number;
+      topicId: string;
+      partition: number;
+      size: number;
+    }[] = [];
+    this.scan((entry, address) => {
+      if (entry.kind !== ENTRY_BATCH) return;
+      places.push({
+        path: this.walPath(addressFile(address)),
+        position: addressPosition(address) + entry.position,
+        topicId: entry.topicId,
+        partition: entry.partition,
+        size: entry.sizeBytes,
+      });
+    });
+    let file: DiskFile | undefined;
+    try {
+      for (const { size, ...place } of places) {
+        if (file?.path !== place.path) {
+          file?.close();
+          file = this.disk.open(place.path, "read");
+        }
+        const bytes = new Uint8Array(size);
+        const count = file.read(bytes, place.position);
+        const fault = checkStoredBatch(bytes, 0, count, this.#header);
+        if (fault === undefined) yield this.#toRow(place);
+        else problem(`${place.path}: the batch at position ${place.position}: ${fault.reason}`);
+      }
+    } finally {
+      file?.close();
+    }
+  }
+}
+
+class Verification {
+  readonly #view: StoreView;
+  readonly #progress: (bytesChecked: number) => void;
+  readonly #problems: string[] = [];
+  readonly #note = (what: string): void => {
+    this.#problems.push(what);
+  };
+  #filesChecked = 0;
+  #bytesChecked = 0;
+  #batchesChecked = 0;
+
+  constructor(view: StoreView, progress: (bytesChecked: number) => void) {
+    this.#view = view;
+    this.#progress = progress;
+  }
+
+  run(): VerifyReport {
+    // The identity and the checkpoint were checked when the view was made.
+    this.#filesChecked += this.#view.checkpoint === undefined ? 1 : 2;
+    const footers = this.#footers();
+    for (const partition of this.#view.checkpoint?.partitions ?? []) {
+      let endOffset = -1;
+      for (const run of partition.runs) {
+        const footer = footers.get(run.segmentNumber);
+        if (footer !== undefined) this.#checkRun(run, footer);
+        if (run.baseOffset < endOffset) {
+          this.#note(
+            `${this.#view.segmentPath(run.segmentNumber)}: the run of ${run.topicId}/${run.partition} at ${run.baseOffset} overlaps the one before it`,
+          );
+        }
+        endOffset = run.endOffset;
+      }
+      if (endOffset > partition.endOffset) {
+        this.#note(
+          `checkpoint: ${partition.topicId}/${partition.partition} ends before its runs do`,
+        );
+      }
+    }
+    const framesChecked = this.#checkWal();
+    return {
+      filesChecked: this.#filesChecked,
+      bytesChecked: this.#bytesChecked,
+      framesChecked,
+      batchesChecked: this.#batchesChecked,
+      partitionsChecked: this.#view.checkpoint?.partitions.length ?? 0,
+      problems: this.#problems,
+    };
+  }
+
+  #footers(): Map<number, SegmentFooter> {
+    const footers = new Map<number, SegmentFooter>();
+    const { storeId } = this.#view.identity;
+    for (const segmentNumber of new Set(
+      Array.from(this.#view.runs(), (run) => run.segmentNumber),
+    )) {
+      let file: DiskFile | undefined;
+      try {
+        file = this.#view.disk.open(this.#view.segmentPath(segmentNumber), "read");
+        footers.set(segmentNumber, readSegmentFooter(file, { storeId, segmentNumber }));
+        this.#filesChecked++;
+      } catch (error) {
+        this.#note(`${this.#view.segmentPath(segmentNumber)}: ${LogError.from(error).message}`);
+      } finally {
+        file?.close();
+      }
+    }
+    return footers;
+  }
+
+  /** A run must be as the checkpoint, the segment's footer, its index and its own batches say. */
+  #checkRun(run: Run, footer: SegmentFooter): void {
+    const path = this.#view.segmentPath(run.segmentNumber);
+    const own = footer.runs.find(
+      (one) =>
+        one.topicId === run.topicId &&
+        one.partition === run.partition &&
+        one.position === run.position,
+    );
+    if (own === undefined || own.sum !== run.sum || own.batchCount !== run.batchCount) {
+      this.#note(
+        `${path}: its footer and the checkpoint differ about ${run.topicId}/${run.partition}`,
+      );
+      return;
+    }
+    const header = { sum: 0, count: 0, next: run.baseOffset, indexed: 0 };
+    for (const batch of this.#view.runBatches(run, this.#note)) {
+      if (batch.baseOffset < header.next) {
+        this.#note(`${path}: offset ${batch.baseOffset} at position ${batch.position} goes back`);
+      }
+      const position = batch.position - run.position;
+      const entry =
+        header.indexed < run.indexCount ? indexEntry(footer, run, header.indexed) : undefined;
+      if (entry?.position === position) {
+        header.indexed++;
+        if (entry.baseOffset !== batch.baseOffset) {
+          this.#note(`${path}: index entry ${header.indexed - 1} names a wrong offset`);
+        }
+      }
+      header.next = batch.lastOffset + 1;
+      header.count++;
+      this.#countBatch(batch.sizeBytes);
+    }
+    if (header.count !== run.batchCount) {
+      this.#note(`${path}: ${header.count} batches where ${run.batchCount} were written`);
+    }
+    if (header.indexed !== run.indexCount) {
+      this.#note(`${path}: its index does not match its batches`);
+    }
+    if (this.#sumOf(run) !== run.sum) this.#note(`${path}: its data sum does not balance`);
+  }
+
+  #sumOf(run: Run): number {
+    const file = this.#view.disk.open(this.#view.segmentPath(run.segmentNumber), "read");
+    try {
+      const header = new BatchHeader();
+      const bytes = new Uint8Array(61);
+      let sum = 0;
+      for (let at = 0; at < run.sizeBytes; at += header.sizeBytes) {
+        if (file.read(bytes, run.position + at) < bytes.length) break;
+        header.read(bytes, 0);
+        if (header.sizeBytes < bytes.length) break;
+        sum = (sum + batchSum(header)) >>> 0;
+      }
+      return sum;
+    } finally {
+      file.close();
+    }
+  }
+
+  #checkWal(): number {
+    try {
+      const { frameCount, cut } = this.#view.scan(() => undefined);
+      if (cut !== undefined) {
+        this.#note(
+          `${cut}: a torn tail follows; the next start cuts it, it was never acknowledged`,
+        );
+      }
+      for (const batch of this.#view.walBatches(this.#note)) this.#countBatch(batch.sizeBytes);
+      return frameCount;
+    } catch (error) {
+      this.#note(LogError.from(error).message);
+      return 0;
+    }
+  }
+
+  #countBatch(bytes: number): void {
+    this.#batchesChecked++;
+    this.#bytesChecked += bytes;
+    this.#progress(this.#bytesChecked);
+  }
+}
