@@ -24,3 +24,15 @@ export type {
   Timer,
   Timers,
 } from "./env.ts";
+export { VirtualClock, VirtualTimers } from "./memory/clock.ts";
+export {
+  type CrashFate,
+  type DiskCall,
+  diskError,
+  MemoryDisk,
+  type MemoryDiskOptions,
+  type Unsynced,
+} from "./memory/disk.ts";
+export { MemoryNetwork } from "./memory/network.ts";
+export { SeededRandom } from "./memory/random.ts";
+export { type MemoryEnv, memoryEnv, type MemoryEnvOptions, seededFates } from "./memory/world.ts";
