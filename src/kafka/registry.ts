@@ -1,4 +1,6 @@
-import type { Api, Decoded, Encodable } from "./codec/schema.ts";
+import { outcomes } from "../errors/index.ts";
+import { type Codec, codecOf } from "./codec/codec.ts";
+import type { Api, Decoded, Encodable, Fields } from "./codec/schema.ts";
 import { alterConfigs } from "./messages/alter-configs.ts";
 import { apiVersions } from "./messages/api-versions.ts";
 import { createPartitions } from "./messages/create-partitions.ts";
@@ -91,3 +93,37 @@ export const offeredVersions: ResponseBody<"ApiVersions">["apiKeys"] = apiNames.
   const { key, versionMin, versionMax } = apis[name];
   return { apiKey: key, minVersion: versionMin, maxVersion: versionMax };
 });
+
+/**
+ * The answer to an ApiVersions request in a version that is not known here. It is encoded as version
+ * 0, which every client reads, and tells which versions of this one API there are to come back with.
+ */
+export const versionUnknownAnswer: ResponseBody<"ApiVersions"> = {
+  errorCode: outcomes.unsupported.kafka,
+  apiKeys: offeredVersions.filter(({ apiKey }) => apiKey === apiVersions.key),
+};
+
+/** The codec of a request, for whichever side. */
+export function requestCodec<K extends ApiName>(
+  name: K,
+  version: number,
+): Codec<RequestOf<K>, RequestBody<K>> {
+  // The compiler does not see that the member of a union named by K has the types of K.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return codecOf<Fields>(apis[name].request, version) as Codec<RequestOf<K>, RequestBody<K>>;
+}
+
+/** The codec of a response, for whichever side. */
+export function responseCodec<K extends ApiName>(
+  name: K,
+  version: number,
+): Codec<ResponseOf<K>, ResponseBody<K>> {
+  // As above.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return codecOf<Fields>(apis[name].response, version) as Codec<ResponseOf<K>, ResponseBody<K>>;
+}
+
+/** Whether the header of a response has tagged fields; never so for ApiVersions. */
+export function hasResponseTags(name: ApiName, version: number): boolean {
+  return version >= apis[name].flexibleSince && name !== "ApiVersions";
+}
