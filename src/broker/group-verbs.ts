@@ -27,6 +27,8 @@ export interface JoinGroupRequest {
 export interface GroupProtocol {
   readonly name: string;
   readonly metadata: Uint8Array;
+  /** Topics that the member subscribes to, where the door can read them in `metadata`: their offsets are then kept from deletion. */
+  readonly topics?: readonly string[] | undefined;
 }
 
 export interface JoinedGroup extends ItemOutcome {
@@ -102,6 +104,8 @@ export interface CommitOffsetsRequest {
   readonly generationId: number | undefined;
   readonly memberId: string | undefined;
   readonly groupInstanceId: string | undefined;
+  /** How long the offsets are kept, where an old client says so (OffsetCommit 2 to 4). */
+  readonly retentionMs?: number | undefined;
   readonly offsets: readonly CommitItem[];
 }
 
@@ -149,6 +153,7 @@ export type GroupStateName =
   | "Stable"
   | "Dead";
 
+/** A group that is not there has the state `Dead` and the error group_not_found. */
 export interface GroupDescription extends ItemOutcome {
   readonly groupId: string;
   readonly state: GroupStateName;

@@ -7,7 +7,7 @@
  * `broker.ts`.
  */
 export type { ItemOutcome, TopicRef } from "./answers.ts";
-export { Broker, type BrokerOptions } from "./broker.ts";
+export { Broker, type BrokerOptions, type BrokerStats } from "./broker.ts";
 export type {
   ClientIdentity,
   CommitItem,
@@ -50,6 +50,7 @@ export type {
   OffsetQuery,
   OffsetSpec,
   ProducerIdentity,
+  ProducerQuery,
   ProducersAnswer,
 } from "./record-verbs.ts";
 export type {

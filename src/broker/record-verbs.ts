@@ -1,4 +1,5 @@
-import type { Partition, FetchedBytes } from "../partitions/index.ts";
+import type { ActiveProducer, Partition } from "../partitions/index.ts";
+import type { FetchedBytes } from "../storage/index.ts";
 import type { ItemOutcome, TopicRef } from "./answers.ts";
 
 export interface FetchRequest {
@@ -90,11 +91,11 @@ export interface ProducerIdentity {
   readonly producerEpoch: number;
 }
 
+export interface ProducerQuery {
+  readonly topic: TopicRef;
+  readonly partition: number;
+}
+
 export interface ProducersAnswer extends ItemOutcome {
-  readonly producers: readonly {
-    readonly producerId: number;
-    readonly producerEpoch: number;
-    readonly lastSequence: number;
-    readonly lastActiveMs: number;
-  }[];
+  readonly producers: readonly ActiveProducer[];
 }

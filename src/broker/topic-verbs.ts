@@ -106,7 +106,8 @@ export interface ConfigDescription extends ItemOutcome, ConfigResource {
   readonly settings: readonly SettingDescription[];
 }
 
-export type SettingOrigin = "topic" | "broker" | "broker-default" | "startup" | "default";
+/** `broker` is what was set for all brokers at run time, `startup` what this one was started with. */
+export type SettingOrigin = "topic" | "broker" | "startup" | "default";
 
 export interface SettingDescription {
   readonly name: string;

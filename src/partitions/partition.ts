@@ -26,6 +26,9 @@ import { findNewest, findTime, type SearchedLog } from "./time-search.ts";
 /** Most reads that wait for one partition; later ones are not woken and wait out their time. */
 export const waitersPerPartitionMax = 10_000;
 
+/** Largest batch that the product itself writes: one change of its own state. */
+const internalBatchBytesMax = 64 << 20;
+
 /** What all partitions of a store share. */
 export interface PartitionShare {
   readonly store: Store;
@@ -140,32 +143,29 @@ export class Partition implements FrameMember {
    * Checks one batch of a client, numbers it in place and hands it to the store, all before it
    * returns. `bytes` must stay untouched until the outcome's frame is settled.
    */
+  // hot: once for every produced batch; guarded by bench/produce.
   append(bytes: Uint8Array, nowMs: number): AppendOutcome {
     if (this.#isInternal) {
       return refuse("invalid_topic_name", "only the broker itself writes to an internal topic");
     }
-    return this.appendInternal(bytes, nowMs);
-  }
-
-  /** The same for batches that the product itself writes, also into internal topics. */
-  // hot: once for every batch; guarded by bench/produce.
-  appendInternal(bytes: Uint8Array, nowMs: number): AppendOutcome {
-    const share = this.#share;
-    if (this.#isClosed) return refuse("topic_not_found", "the topic was deleted");
-    if (share.fatalError !== undefined) {
-      return refuse(share.fatalError.code, share.fatalError.message);
-    }
-    const { header } = share;
-    const fault = this.#batchFault(bytes, header) ?? this.#timeFault(header, nowMs);
+    const { header } = this.#share;
+    const fault =
+      this.#batchFault(bytes, this.#policy.batchBytesMax) ??
+      this.#clientFault(header) ??
+      this.#timeFault(header, nowMs);
     if (fault !== undefined) return fault;
     if (header.producerId >= 0) {
       const verdict = this.#state.producers?.judge(header, header.recordCount);
       if (verdict?.kind === "refused") return verdict;
       if (verdict?.kind === "duplicate") return this.#duplicate(verdict.batch);
     }
-    return this.#policy.isCompacted
-      ? (this.#keyFault(bytes) ?? this.#put(bytes, header, nowMs))
-      : this.#put(bytes, header, nowMs);
+    const keyFault = this.#policy.isCompacted ? this.#keyFault(bytes) : undefined;
+    return keyFault ?? this.#put(bytes, nowMs);
+  }
+
+  /** The same for batches that the product itself writes, without the limits that clients have. */
+  appendInternal(bytes: Uint8Array, nowMs: number): AppendOutcome {
+    return this.#batchFault(bytes, internalBatchBytesMax) ?? this.#put(bytes, nowMs);
   }
 
   /**
@@ -262,7 +262,7 @@ export class Partition implements FrameMember {
   /** Forgets records that are older or more than the topic's policy keeps. */
   retain(nowMs: number): void {
     const { isTrimmed, retentionMs, retentionBytes } = this.#policy;
-    if (!isTrimmed || this.#isClosed) return;
+    if (!isTrimmed || this.#isClosed || this.#isInternal) return;
     if (retentionMs === undefined && retentionBytes === undefined) return;
     this.#share.store.retain(this.#log, {
       nowMs,
@@ -322,18 +322,22 @@ export class Partition implements FrameMember {
     return { partition: this, turn: () => this.#share.turn() };
   }
 
-  #batchFault(bytes: Uint8Array, header: BatchHeader): Refused | undefined {
-    const { batchBytesMax } = this.#policy;
-    if (bytes.length > batchBytesMax) {
-      const reason = `a batch of ${bytes.length} bytes, max.message.bytes of the topic is ${batchBytesMax}`;
+  #batchFault(bytes: Uint8Array, bytesMax: number): Refused | undefined {
+    const { header, fatalError } = this.#share;
+    if (this.#isClosed) return refuse("topic_not_found", "the topic was deleted");
+    if (fatalError !== undefined) return refuse(fatalError.code, fatalError.message);
+    if (bytes.length > bytesMax) {
+      const reason = `a batch of ${bytes.length} bytes, max.message.bytes of the topic is ${bytesMax}`;
       return refuse("record_too_large", reason);
     }
     const fault = checkBatch(bytes, 0, bytes.length, header);
     if (fault !== undefined) return refuse(fault.code, fault.reason);
-    if (header.sizeBytes !== bytes.length) {
-      const left = bytes.length - header.sizeBytes;
-      return refuse("batch_invalid", `one batch is expected; ${left} bytes follow the first`);
-    }
+    if (header.sizeBytes === bytes.length) return undefined;
+    const left = bytes.length - header.sizeBytes;
+    return refuse("batch_invalid", `one batch is expected; ${left} bytes follow the first`);
+  }
+
+  #clientFault(header: BatchHeader): Refused | undefined {
     if (header.isControl) return refuse("batch_invalid", "clients do not write control batches");
     return header.isTransactional
       ? refuse("unsupported", "transactions are not supported yet; use an idempotent producer")
@@ -383,9 +387,9 @@ export class Partition implements FrameMember {
     };
   }
 
-  #put(bytes: Uint8Array, header: BatchHeader, nowMs: number): AppendOutcome {
+  #put(bytes: Uint8Array, nowMs: number): AppendOutcome {
     const log = this.#log;
-    const { store } = this.#share;
+    const { store, header } = this.#share;
     const baseOffset = log.endOffset;
     const isLogAppendTime = this.#policy.timestampType === "log-append-time";
     if (isLogAppendTime) patchLogAppendTime(bytes, 0, nowMs);
