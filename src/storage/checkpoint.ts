@@ -92,6 +92,7 @@ function encodePartition(writer: ByteWriter, partition: PartitionCheckpoint): vo
     writer.int32(run.sum);
     writer.int64(run.indexPosition);
     writer.int32(run.indexCount);
+    writer.int32(run.leaderEpoch);
   }
 }
 
@@ -179,6 +180,7 @@ function decodePartition(reader: ByteReader): PartitionCheckpoint {
     sum: reader.uint32(),
     indexPosition: reader.int64(),
     indexCount: reader.uint32(),
+    leaderEpoch: reader.int32(),
   }));
   return { topicId, partition, startOffset, endOffset, runs, state };
 }

@@ -8,7 +8,7 @@ import type { FetchedBytes, ReadLimits } from "./read.ts";
 import type { SegmentTable } from "./segment-table.ts";
 import { partitionPoint, type Run } from "./segment.ts";
 import { addressFile, addressPosition } from "./wal-file.ts";
-import { WalIndex } from "./wal-index.ts";
+import { type BatchPlace, WalIndex } from "./wal-index.ts";
 
 /** Batches of one partition this close together in the WAL are read with one call. */
 const SPAN_GAP_BYTES = 4 << 10;
@@ -142,7 +142,7 @@ export class PartitionLog {
         const source = from + index.address(at) - start;
         const size = index.sizeBytes(at);
         if (source !== filled) memory.copyWithin(filled, source, source + size);
-        if (!isBatchAt(memory, filled, size, index.baseOffset(at))) {
+        if (!isBatchOf(index, at, memory, filled)) {
           throw damagedWal(file.path, addressPosition(index.address(at)));
         }
         filled += size;
@@ -190,12 +190,11 @@ export class PartitionLog {
   }
 
   /** A batch lies at `address` of the WAL. */
-  // oxlint-disable-next-line max-params -- the four columns of the index
-  noteWritten(baseOffset: number, address: number, sizeBytes: number, maxTimestamp: number): void {
+  noteWritten(batch: BatchPlace, address: number): void {
     if (this.#isDropped) return;
     this.#walIndex ??= new WalIndex();
-    this.#walIndex.push(baseOffset, address, sizeBytes, maxTimestamp);
-    this.#walBytes += sizeBytes;
+    this.#walIndex.push(batch, address);
+    this.#walBytes += batch.sizeBytes;
   }
 
   moveStart(startOffset: number): void {
@@ -300,10 +299,16 @@ function spanEnd(index: WalIndex, first: number, last: number, room: number): nu
 
 const header = new BatchHeader();
 
-// oxlint-disable-next-line max-params -- a place and what must be there
-function isBatchAt(bytes: Uint8Array, position: number, size: number, baseOffset: number): boolean {
-  const fault = checkStoredBatch(bytes, position, position + size, header);
-  return fault === undefined && header.baseOffset === baseOffset && header.sizeBytes === size;
+/** Whether the batch of entry `at` lies at `position`, whole. Its CRC leaves out what the entry is compared with. */
+// oxlint-disable-next-line max-params -- an entry and a place
+function isBatchOf(index: WalIndex, at: number, bytes: Uint8Array, position: number): boolean {
+  const size = index.sizeBytes(at);
+  return (
+    checkStoredBatch(bytes, position, position + size, header) === undefined &&
+    header.sizeBytes === size &&
+    header.baseOffset === index.baseOffset(at) &&
+    header.leaderEpoch === index.leaderEpoch(at)
+  );
 }
 
 function damagedWal(path: string, position: number): LogError {

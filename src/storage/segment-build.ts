@@ -26,8 +26,8 @@ export class SegmentBuild {
   readonly #options: BuildOptions;
   /** Size of each finished segment, by number. */
   readonly #finished = new Map<number, number>();
-  /** Whose runs the open segment holds, in order. */
-  #sources: RunSource[] = [];
+  /** Whose runs the open segment holds, by partition. */
+  readonly #sources = new Map<string, RunSource>();
   #writer: SegmentWriter | undefined;
 
   constructor(options: BuildOptions) {
@@ -65,7 +65,7 @@ export class SegmentBuild {
 
   #startRun(writer: SegmentWriter, source: RunSource): void {
     writer.startRun(source.topicId, source.partition);
-    this.#sources.push(source);
+    this.#sources.set(`${source.topicId}/${source.partition}`, source);
   }
 
   async #closeSegment(): Promise<void> {
@@ -73,11 +73,11 @@ export class SegmentBuild {
     if (writer === undefined) return;
     const runs = await writer.finish();
     this.#writer = undefined;
-    for (const [i, run] of runs.entries()) {
-      this.#sources[i]?.made(run);
+    for (const run of runs) {
+      this.#sources.get(`${run.topicId}/${run.partition}`)?.made(run);
       this.#finished.set(run.segmentNumber, writer.sizeBytes);
     }
-    this.#sources = [];
+    this.#sources.clear();
   }
 
   /** Makes all of it durable and returns size by segment number. */

@@ -2,7 +2,7 @@
 import type { BufferPool } from "../bytes/index.ts";
 import type { Disk, DiskFile } from "../env/index.ts";
 import { invariant, LogError } from "../errors/index.ts";
-import { BatchHeader, checkStoredBatch } from "../records/index.ts";
+import { BATCH_HEADER_BYTES, BatchHeader, checkStoredBatch } from "../records/index.ts";
 import { readError, readOrFail } from "./io-errors.ts";
 import type { FetchedBytes, ReadLimits } from "./read.ts";
 import {
@@ -76,9 +76,11 @@ export class SegmentTable {
       run.indexCount,
       (i) => indexEntry(segment.footer, run, i).baseOffset <= from,
     );
-    const start = entries === 0 ? 0 : indexEntry(segment.footer, run, entries - 1).position;
+    const entry = entries === 0 ? undefined : indexEntry(segment.footer, run, entries - 1);
+    const start = entry?.position ?? 0;
+    const startOffset = entry?.baseOffset ?? run.baseOffset;
     const wanted = Math.min(run.sizeBytes - start, limits.bytesMax + INDEX_INTERVAL_BYTES);
-    return this.#readFrom(segment, { run, from, start, wanted, limits });
+    return this.#readFrom(segment, { run, from, start, startOffset, wanted, limits });
   }
 
   #readFrom(
@@ -111,7 +113,7 @@ export class SegmentTable {
       this.#pool.release(bytes);
       if (cut.kind === "none") return undefined;
       const again = this.#pool.acquire(cut.wanted);
-      const whole = { ...plan, start: cut.start, wanted: cut.wanted };
+      const whole = { ...plan, start: cut.start, startOffset: cut.startOffset, wanted: cut.wanted };
       const got = await segment.file.readAsync(again, plan.run.position + cut.start);
       const second = this.#cut(segment, whole, again, got);
       invariant(second.kind === "fetched", "a batch read by its own size is whole");
@@ -137,7 +139,7 @@ export class SegmentTable {
     if (cut.kind === "none") return undefined;
     const again = this.#pool.acquire(cut.wanted);
     const got = readOrFail(segment.file, again, plan.run.position + cut.start);
-    const whole = { ...plan, start: cut.start, wanted: cut.wanted };
+    const whole = { ...plan, start: cut.start, startOffset: cut.startOffset, wanted: cut.wanted };
     const second = this.#cut(segment, whole, again, got);
     invariant(second.kind === "fetched", "a batch read by its own size is whole");
     return second.fetched;
@@ -151,9 +153,12 @@ export class SegmentTable {
     const isAll = plan.start + count >= run.sizeBytes;
     let first = -1;
     let end = 0;
+    let expected = plan.startOffset;
     for (let at = 0; at < count;) {
-      if (at + 61 > count) break;
-      header.read(bytes, at);
+      if (at + BATCH_HEADER_BYTES > count) break;
+      if (!readsAsHeader(header, bytes, at)) {
+        throw damagedBatch(segment, run.position + plan.start + at, "its header is garbage");
+      }
       const next = at + header.sizeBytes;
       const isWanted = header.nextOffset > from;
       if (isWanted && header.baseOffset >= limits.endOffset) break;
@@ -164,14 +169,23 @@ export class SegmentTable {
       if (next > count) {
         if (isAll) throw damagedBatch(segment, run.position + plan.start + at, "cut short");
         if (isFirst && isWanted) {
-          return { kind: "again", start: plan.start + at, wanted: header.sizeBytes };
+          return {
+            kind: "again",
+            start: plan.start + at,
+            startOffset: expected,
+            wanted: header.sizeBytes,
+          };
         }
         break;
       }
-      const fault = checkStoredBatch(bytes, at, count, header);
-      if (fault !== undefined) {
-        throw damagedBatch(segment, run.position + plan.start + at, fault.reason);
+      const fault = checkStoredBatch(bytes, at, count, header)?.reason;
+      // The batch's own CRC leaves these two out.
+      const isInPlace = header.baseOffset === expected && header.leaderEpoch === run.leaderEpoch;
+      if (fault !== undefined || !isInPlace) {
+        const reason = fault ?? "its offset or leader epoch is not what the run says";
+        throw damagedBatch(segment, run.position + plan.start + at, reason);
       }
+      expected = header.nextOffset;
       if (isWanted) {
         if (isFirst) first = at;
         end = next;
@@ -256,6 +270,8 @@ interface SegmentRead {
   readonly from: number;
   /** Bytes from the start of the run. */
   readonly start: number;
+  /** Base offset of the batch there. */
+  readonly startOffset: number;
   readonly wanted: number;
   readonly limits: ReadLimits;
 }
@@ -264,7 +280,22 @@ type Cut =
   | { readonly kind: "none" }
   | { readonly kind: "fetched"; readonly fetched: FetchedBytes }
   /** The first batch is larger than what was read. */
-  | { readonly kind: "again"; readonly start: number; readonly wanted: number };
+  | {
+      readonly kind: "again";
+      readonly start: number;
+      readonly startOffset: number;
+      readonly wanted: number;
+    };
+
+function readsAsHeader(header: BatchHeader, bytes: Uint8Array, position: number): boolean {
+  try {
+    header.read(bytes, position);
+    return header.sizeBytes >= BATCH_HEADER_BYTES;
+  } catch {
+    // A number in it is beyond what any number of ours can be.
+    return false;
+  }
+}
 
 function damagedBatch(segment: OpenSegment, position: number, reason: string): LogError {
   return new LogError(

@@ -19,11 +19,12 @@ const TRAILER_BYTES = 48;
 const HEADER_MAGIC = new TextEncoder().encode("CWDSEG1\n");
 const TRAILER_MAGIC = new TextEncoder().encode("CWDSEGF\n");
 
-/** Consecutive batches of one partition within a segment. */
+/** Consecutive batches of one partition and one leader epoch within a segment, without a gap in their offsets. */
 export interface Run {
   readonly segmentNumber: number;
   readonly topicId: string;
   readonly partition: number;
+  readonly leaderEpoch: number;
   readonly baseOffset: number;
   /** Behind the last record. */
   readonly endOffset: number;
@@ -40,8 +41,13 @@ export interface Run {
 }
 
 /** What one batch adds to the sum of its run, modulo 2^32. */
-export function batchSum(batch: BatchHeader): number {
-  return (batch.crc + Math.imul(batch.baseOffset | 0, 0x9e3779b1) + batch.lastOffsetDelta) >>> 0;
+export function batchSum(batch: {
+  readonly crc: number;
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+}): number {
+  const { crc, baseOffset, lastOffset } = batch;
+  return (crc + Math.imul(baseOffset | 0, 0x9e3779b1) + (lastOffset - baseOffset)) >>> 0;
 }
 
 export function segmentFileName(segmentNumber: number): string {
@@ -59,11 +65,12 @@ interface SegmentIdentity {
 }
 
 interface OpenRun {
-  topicId: string;
-  partition: number;
+  readonly topicId: string;
+  readonly partition: number;
+  leaderEpoch: number;
   baseOffset: number;
   endOffset: number;
-  position: number;
+  readonly position: number;
   maxTimestamp: number;
   batchCount: number;
   sum: number;
@@ -98,27 +105,14 @@ export class SegmentWriter {
 
   startRun(topicId: string, partition: number): void {
     this.#endRun();
-    this.#run = {
-      topicId,
-      partition,
-      baseOffset: -1,
-      endOffset: -1,
-      position: this.#position,
-      maxTimestamp: -1,
-      batchCount: 0,
-      sum: 0,
-      indexedBytes: -INDEX_INTERVAL_BYTES,
-      index: [],
-    };
+    this.#run = openRun(topicId, partition, this.#position);
   }
 
   /** Adds whole batches to the run. `bytes` belong to the call until it settles. */
   async append(bytes: Uint8Array): Promise<void> {
-    const run = this.#run;
-    invariant(run !== undefined, "batches belong to a run");
     for (let at = 0; at < bytes.length;) {
       this.#header.read(bytes, at);
-      this.#note(run, this.#position + at - run.position);
+      this.#note(this.#position + at);
       at += this.#header.sizeBytes;
       invariant(at <= bytes.length, "a segment is made of whole batches");
     }
@@ -126,10 +120,17 @@ export class SegmentWriter {
     this.#position += bytes.length;
   }
 
-  #note(run: OpenRun, position: number): void {
+  /** The batch of `#header` goes to `filePosition`. */
+  #note(filePosition: number): void {
     const header = this.#header;
-    if (run.batchCount === 0) run.baseOffset = header.baseOffset;
-    invariant(header.baseOffset >= run.endOffset, "offsets of a run grow");
+    const run = this.#runFor(header.leaderEpoch, filePosition);
+    const position = filePosition - run.position;
+    if (run.batchCount === 0) {
+      run.baseOffset = header.baseOffset;
+      run.leaderEpoch = header.leaderEpoch;
+    } else {
+      invariant(header.baseOffset === run.endOffset, "a run has no gap");
+    }
     run.endOffset = header.nextOffset;
     run.batchCount++;
     run.maxTimestamp = Math.max(run.maxTimestamp, header.maxTimestamp);
@@ -142,6 +143,16 @@ export class SegmentWriter {
       const last = run.index.at(-1);
       if (last !== undefined) last.maxTimestamp = run.maxTimestamp;
     }
+  }
+
+  /** The open run, or where the leader epoch changes a new one of the same partition. */
+  #runFor(leaderEpoch: number, filePosition: number): OpenRun {
+    const run = this.#run;
+    invariant(run !== undefined, "batches belong to a run");
+    if (run.batchCount === 0 || run.leaderEpoch === leaderEpoch) return run;
+    this.#endRun();
+    this.#run = openRun(run.topicId, run.partition, filePosition);
+    return this.#run;
   }
 
   #endRun(): void {
@@ -164,6 +175,22 @@ export class SegmentWriter {
     this.#file.close();
     disk.remove(this.path);
   }
+}
+
+function openRun(topicId: string, partition: number, position: number): OpenRun {
+  return {
+    topicId,
+    partition,
+    position,
+    leaderEpoch: -1,
+    baseOffset: -1,
+    endOffset: -1,
+    maxTimestamp: -1,
+    batchCount: 0,
+    sum: 0,
+    indexedBytes: -INDEX_INTERVAL_BYTES,
+    index: [],
+  };
 }
 
 function encodeHeader(identity: SegmentIdentity): Uint8Array {
@@ -231,6 +258,7 @@ function encodeRun(run: Run, bytes: Uint8Array, view: DataView, at: number): voi
   view.setUint32(at + 64, run.batchCount);
   view.setUint32(at + 68, run.sum);
   writeInt64(view, at + 72, run.indexPosition);
+  view.setInt32(at + 80, run.leaderEpoch);
 }
 
 /** A segment's footer: its runs and their indexes. */
@@ -303,6 +331,7 @@ function decodeRuns(bytes: Uint8Array, count: number, segmentNumber: number): Ru
       batchCount: view.getUint32(at + 64),
       sum: view.getUint32(at + 68),
       indexPosition: readInt64(view, at + 72),
+      leaderEpoch: view.getInt32(at + 80),
     };
   });
 }

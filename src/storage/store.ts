@@ -11,8 +11,9 @@ import { Checkpointer } from "./checkpointer.ts";
 import type { Durability, Retention, StoreOptions, StoreOwner, StoreStats } from "./contract.ts";
 import { type HeldDirectory, holdDirectory } from "./directory.ts";
 import { FileWal } from "./file-wal.ts";
-import { ENTRY_BATCH, FrameWriter } from "./frame.ts";
+import { ENTRY_BATCH } from "./frame.ts";
 import { writeError } from "./io-errors.ts";
+import { OpenFrame } from "./open-frame.ts";
 import { type LogSources, PartitionLog } from "./partition-log.ts";
 import { partitionPoint } from "./segment.ts";
 import { SegmentTable } from "./segment-table.ts";
@@ -48,15 +49,7 @@ export class Store {
   readonly #sources: LogSources;
   readonly #logs: Map<string, PartitionLog>;
   readonly #checkpointer: Checkpointer;
-  readonly #writer: FrameWriter;
-  // The open frame: what was appended and not written yet.
-  readonly #body: Uint8Array[] = [];
-  readonly #openLogs: PartitionLog[] = [];
-  readonly #openOffsets: number[] = [];
-  readonly #openPositions: number[] = [];
-  readonly #openSizes: number[] = [];
-  readonly #openTimestamps: number[] = [];
-  readonly #openStarts: { readonly log: PartitionLog; readonly startOffset: number }[] = [];
+  readonly #open: OpenFrame;
   #isWriteDue = false;
   /** Every frame with batches up to here has been written. */
   #writtenSequence: number;
@@ -80,7 +73,7 @@ export class Store {
     this.#segments = recovery.segments;
     this.#sources = recovery.sources;
     this.#logs = recovery.logs;
-    this.#writer = new FrameWriter(held.identity.frameMagic);
+    this.#open = new OpenFrame(held.identity.frameMagic);
     this.#writtenSequence = scan.nextSequence - 1;
     this.#durableSequence = scan.nextSequence - 1;
     this.#checkpointer = new Checkpointer({
@@ -168,13 +161,8 @@ export class Store {
   append(log: PartitionLog, batch: Uint8Array, header: BatchHeader): void {
     this.#refuseIfClosed();
     log.noteAppended(header.baseOffset, header.nextOffset);
-    this.#openPositions.push(this.#writer.addBatch(log.topicBytes, log.partition, header));
-    this.#openLogs.push(log);
-    this.#openOffsets.push(header.baseOffset);
-    this.#openSizes.push(header.sizeBytes);
-    this.#openTimestamps.push(header.maxTimestamp);
-    this.#body.push(batch);
-    if (this.#writer.bodyBytes >= WRITE_AT_ONCE_BYTES) this.flush();
+    this.#open.addBatch(log, batch, header);
+    if (this.#open.writer.bodyBytes >= WRITE_AT_ONCE_BYTES) this.flush();
     else this.#scheduleWrite();
   }
 
@@ -185,8 +173,7 @@ export class Store {
   moveStart(log: PartitionLog, startOffset: number): void {
     this.#refuseIfClosed();
     invariant(startOffset <= log.endOffset, "the log start is never behind the log end");
-    this.#writer.addLogStart(log.topicBytes, log.partition, startOffset);
-    this.#openStarts.push({ log, startOffset });
+    this.#open.addLogStart(log, startOffset);
     this.#scheduleWrite();
   }
 
@@ -205,56 +192,31 @@ export class Store {
 
   /** Writes the open frame now. Failure is told to the owner, not thrown. */
   flush(): void {
-    if (this.#writer.entryCount === 0 || this.#refusal !== undefined) return;
+    const open = this.#open;
+    if (open.isEmpty || this.#refusal !== undefined) return;
     let address: number;
     try {
-      address = this.#wal.append("data", this.#writer, this.#body);
+      address = this.#wal.append("data", open.writer, open.body);
     } catch (error) {
-      this.#failOpenFrame(error);
+      this.stats.failedWrites++;
+      open.noteFailed();
+      open.clear();
+      this.#owner.failed(writeError(error, this.#options.directory));
       return;
     }
-    for (const [i, log] of this.#openLogs.entries()) {
-      log.noteWritten(
-        this.#openOffsets[i] ?? 0,
-        address + (this.#openPositions[i] ?? 0),
-        this.#openSizes[i] ?? 0,
-        this.#openTimestamps[i] ?? 0,
-      );
-    }
-    for (const { log, startOffset } of this.#openStarts) log.moveStart(startOffset);
+    open.noteWritten(address);
+    const { batchCount } = open;
+    const { sizeBytes, bodyBytes } = open.writer;
+    open.clear();
     this.stats.frames++;
-    this.stats.batches += this.#openLogs.length;
-    this.stats.bytes += this.#writer.bodyBytes;
-    const { sizeBytes } = this.#writer;
-    const batchCount = this.#openLogs.length;
-    this.#clearOpenFrame();
+    this.stats.batches += batchCount;
+    this.stats.bytes += bodyBytes;
     const sequence = this.#wal.nextSequence - 1;
     this.#writtenSequence = sequence;
     this.#owner.written(sequence);
     if (this.durability === "os") this.#becomeDurable(sequence);
     else this.#syncing ??= this.#sync();
     this.#checkpointer.noteWritten(sizeBytes, batchCount);
-  }
-
-  #failOpenFrame(thrown: unknown): void {
-    const error = writeError(thrown, this.#options.directory);
-    for (let i = this.#openLogs.length - 1; i >= 0; i--) {
-      this.#openLogs[i]?.noteFailed(this.#openOffsets[i] ?? 0);
-    }
-    this.stats.failedWrites++;
-    this.#clearOpenFrame();
-    this.#owner.failed(error);
-  }
-
-  #clearOpenFrame(): void {
-    this.#writer.reset();
-    this.#body.length = 0;
-    this.#openLogs.length = 0;
-    this.#openOffsets.length = 0;
-    this.#openPositions.length = 0;
-    this.#openSizes.length = 0;
-    this.#openTimestamps.length = 0;
-    this.#openStarts.length = 0;
   }
 
   #becomeDurable(sequence: number): void {
@@ -298,14 +260,14 @@ export class Store {
   #markIfIdle(): void {
     this.#markTimer = undefined;
     if (this.#refusal !== undefined || this.#syncing !== undefined) return;
-    if (this.#writer.entryCount > 0) return;
+    if (!this.#open.isEmpty) return;
     this.#writeMark();
   }
 
   /** Tells recovery that everything before is synced. Nobody waits for it. */
   #writeMark(): void {
     try {
-      this.#wal.append("mark", this.#writer, []);
+      this.#wal.append("mark", this.#open.writer, []);
     } catch {
       // Without it recovery only knows less; the next frame says the same.
     }
@@ -483,8 +445,7 @@ class Recovery {
         );
       }
       log.noteAppended(entry.baseOffset, entry.lastOffset + 1);
-      const at = address + entry.position;
-      log.noteWritten(entry.baseOffset, at, entry.sizeBytes, entry.maxTimestamp);
+      log.noteWritten(entry, address + entry.position);
       owner.recoverBatch(log, entry);
     });
   }

@@ -8,12 +8,21 @@ const CAPACITY_START = 8;
 /** Entries dropped at the front are only forgotten; the arrays are compacted when this many are gone. */
 const COMPACT_AT = 1024;
 
+/** What the index keeps of a batch. */
+export interface BatchPlace {
+  readonly baseOffset: number;
+  readonly sizeBytes: number;
+  readonly maxTimestamp: number;
+  readonly leaderEpoch: number;
+}
+
 export class WalIndex {
   #baseOffsets = new Float64Array(CAPACITY_START);
   /** Each an address (`walAddress`) of the batch's first byte. */
   #addresses = new Float64Array(CAPACITY_START);
   #sizes = new Uint32Array(CAPACITY_START);
   #maxTimestamps = new Float64Array(CAPACITY_START);
+  #leaderEpochs = new Int32Array(CAPACITY_START);
   /** Live entries are [#head, #tail). */
   #head = 0;
   #tail = 0;
@@ -23,13 +32,14 @@ export class WalIndex {
   }
 
   // hot: bench/server
-  push(baseOffset: number, address: number, sizeBytes: number, maxTimestamp: number): void {
+  push(batch: BatchPlace, address: number): void {
     if (this.#tail === this.#sizes.length) this.#makeRoom();
     const at = this.#tail++;
-    this.#baseOffsets[at] = baseOffset;
+    this.#baseOffsets[at] = batch.baseOffset;
     this.#addresses[at] = address;
-    this.#sizes[at] = sizeBytes;
-    this.#maxTimestamps[at] = maxTimestamp;
+    this.#sizes[at] = batch.sizeBytes;
+    this.#maxTimestamps[at] = batch.maxTimestamp;
+    this.#leaderEpochs[at] = batch.leaderEpoch;
   }
 
   baseOffset(index: number): number {
@@ -46,6 +56,10 @@ export class WalIndex {
 
   maxTimestamp(index: number): number {
     return this.#maxTimestamps[this.#head + index] ?? NaN;
+  }
+
+  leaderEpoch(index: number): number {
+    return this.#leaderEpochs[this.#head + index] ?? NaN;
   }
 
   /** The last entry with a base offset at or below `offset`; -1 where none is. */
@@ -90,19 +104,13 @@ export class WalIndex {
     this.#resize(capacity);
   }
 
-  /** Forgets the last `count` entries: their frame could not be written. */
-  dropBack(count: number): void {
-    invariant(count <= this.count, "no more entries are dropped than there are");
-    this.#tail -= count;
-  }
-
   #makeRoom(): void {
     const isHalfEmpty = this.#head > this.#sizes.length / 2;
     this.#resize(isHalfEmpty ? this.#sizes.length : this.#sizes.length * 2);
   }
 
   #resize(capacity: number): void {
-    const move = <T extends Float64Array | Uint32Array>(from: T, to: T): T => {
+    const move = <T extends Float64Array | Uint32Array | Int32Array>(from: T, to: T): T => {
       to.set(from.subarray(this.#head, this.#tail));
       return to;
     };
@@ -110,6 +118,7 @@ export class WalIndex {
     this.#addresses = move(this.#addresses, new Float64Array(capacity));
     this.#sizes = move(this.#sizes, new Uint32Array(capacity));
     this.#maxTimestamps = move(this.#maxTimestamps, new Float64Array(capacity));
+    this.#leaderEpochs = move(this.#leaderEpochs, new Int32Array(capacity));
     this.#tail -= this.#head;
     this.#head = 0;
   }

@@ -378,6 +378,7 @@ export class FrameWindow {
       fault === undefined &&
       batch.baseOffset === entry.baseOffset &&
       batch.sizeBytes === entry.sizeBytes &&
+      batch.leaderEpoch === entry.leaderEpoch &&
       batch.crc === entry.crc
     );
   }

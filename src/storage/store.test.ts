@@ -1,0 +1,484 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+
+import * as fc from "fast-check";
+
+import {
+  append,
+  DIRECTORY,
+  expected,
+  makeBatch,
+  type OpenedStore,
+  openStore,
+  OTHER_TOPIC,
+  readAll,
+  TOPIC,
+} from "../../test/fixtures/store.ts";
+import { diskError, MemoryDisk, memoryEnv, seededFates } from "../env/index.ts";
+import { LogError } from "../errors/index.ts";
+import { BatchHeader, patchBatch } from "../records/index.ts";
+import { verifyStore } from "./inspect.ts";
+import { Store } from "./store.ts";
+
+const isCode =
+  (code: string, part = "") =>
+  (error: unknown) =>
+    error instanceof LogError && error.code === code && error.message.includes(part);
+
+/** Lets the store write what is open, and waits until it is durable. */
+async function settle({ env, store }: OpenedStore): Promise<void> {
+  store.flush();
+  await env.run(store.syncWal());
+  while (store.durableSequence < store.writtenSequence) await Promise.resolve();
+}
+
+function walBytes(disk: MemoryDisk, name: string): Uint8Array {
+  const file = disk.open(`${DIRECTORY}/wal/${name}`, "read");
+  const bytes = new Uint8Array(file.size());
+  file.read(bytes, 0);
+  file.close();
+  return bytes;
+}
+
+function overwrite(disk: MemoryDisk, path: string, position: number, bytes: Uint8Array): void {
+  const file = disk.open(`${DIRECTORY}/${path}`, "write");
+  file.write([bytes], position);
+  file.close();
+}
+
+describe("a store", () => {
+  test("gives back what was appended, in order, before and after a restart", async () => {
+    const opened = await openStore();
+    const log = opened.store.openLog(TOPIC, 0);
+    const other = opened.store.openLog(OTHER_TOPIC, 3);
+    for (let i = 0; i < 50; i++) {
+      append(opened.store, log, { recordCount: 1 + (i % 7) });
+      if (i % 3 === 0) append(opened.store, other);
+      if (i % 5 === 0) opened.store.flush();
+    }
+    await settle(opened);
+    assert.deepEqual(await readAll(log), expected(0, log.endOffset));
+    const ends = [log.endOffset, other.endOffset];
+    const again = await openStore(opened.env.disk.kill());
+    const logs = [again.store.openLog(TOPIC, 0), again.store.openLog(OTHER_TOPIC, 3)];
+    assert.deepEqual(
+      logs.map((one) => one.endOffset),
+      ends,
+    );
+    for (const one of logs) assert.deepEqual(await readAll(one), expected(0, one.endOffset));
+    assert.equal(again.store.incarnation, opened.store.incarnation + 1);
+  });
+
+  test("writes one frame for all partitions of a loop turn, and at once from 64 KiB on", async () => {
+    const opened = await openStore();
+    const logs = [0, 1, 2].map((partition) => opened.store.openLog(TOPIC, partition));
+    for (const log of logs) append(opened.store, log);
+    assert.equal(opened.store.stats.frames, 0);
+    opened.env.timers.runSoon();
+    assert.equal(opened.store.stats.frames, 1);
+    for (let i = 0; i < 70; i++)
+      append(opened.store, logs[0] ?? assert.fail(), { recordCount: 100 });
+    assert.ok(opened.store.stats.frames > 1, "a large frame waited for the end of the turn");
+  });
+
+  test("reports a frame durable only after its sync, and shares a sync among frames", async () => {
+    const opened = await openStore();
+    const log = opened.store.openLog(TOPIC, 0);
+    const first = append(opened.store, log);
+    opened.store.flush();
+    assert.ok(opened.owner.durableSequence < first);
+    const syncs = opened.store.stats.syncs;
+    for (let i = 0; i < 20; i++) {
+      append(opened.store, log);
+      opened.store.flush();
+    }
+    await settle(opened);
+    assert.equal(opened.owner.durableSequence, first + 20);
+    assert.ok(opened.store.stats.syncs - syncs <= 3);
+  });
+
+  test("with durability os a frame counts as soon as it is written", async () => {
+    const opened = await openStore(undefined, { durability: "os" });
+    const sequence = append(opened.store, opened.store.openLog(TOPIC, 0));
+    opened.store.flush();
+    assert.equal(opened.owner.durableSequence, sequence);
+  });
+
+  test("reads at most bytesMax, but one batch where that is demanded", async () => {
+    const opened = await openStore();
+    const log = opened.store.openLog(TOPIC, 0);
+    for (let i = 0; i < 10; i++) append(opened.store, log, { recordCount: 10 });
+    await settle(opened);
+    const limits = { endOffset: log.endOffset, bytesMax: 10 };
+    assert.equal(await log.read(0, { ...limits, atLeastOneBatch: false }), undefined);
+    const one = await log.read(35, { ...limits, atLeastOneBatch: true });
+    const header = new BatchHeader();
+    header.read(one?.bytes ?? assert.fail(), 0);
+    assert.deepEqual([header.baseOffset, header.sizeBytes], [30, one?.bytes.length]);
+    assert.equal(await log.read(100, { ...limits, atLeastOneBatch: true }), undefined);
+  });
+});
+
+describe("checkpoints and segments", () => {
+  test("a restart reads only what came after the last checkpoint", async () => {
+    const opened = await openStore();
+    opened.owner.stateOf = (log) => `state at ${log.endOffset}`;
+    opened.store.setAttachment("upper", () => new TextEncoder().encode("above"));
+    const log = opened.store.openLog(TOPIC, 0);
+    for (let i = 0; i < 40; i++) append(opened.store, log, { recordCount: 3 });
+    await opened.env.run(opened.store.checkpoint());
+    for (let i = 0; i < 5; i++) append(opened.store, log);
+    await settle(opened);
+    const again = await openStore(opened.env.disk.kill());
+    assert.equal(again.owner.recoveredBatches, 5);
+    assert.equal(again.owner.states.get(`${TOPIC}/0`), "state at 120");
+    assert.equal(new TextDecoder().decode(again.store.attachment("upper")), "above");
+    const recovered = again.store.openLog(TOPIC, 0);
+    assert.deepEqual(await readAll(recovered), expected(0, 125));
+    assert.deepEqual(await readAll(recovered, { from: 77, bytesMax: 100 }), expected(77, 125));
+  });
+
+  test("small partitions share a segment, a large one has its own, cut at segmentBytes", async () => {
+    const opened = await openStore(undefined, { segmentBytes: 1 << 20 });
+    const large = opened.store.openLog(TOPIC, 0);
+    for (let i = 0; i < 420; i++) append(opened.store, large, { recordCount: 1000 });
+    const small = [1, 2, 3].map((partition) => opened.store.openLog(TOPIC, partition));
+    for (const log of small) append(opened.store, log, { recordCount: 20 });
+    await opened.env.run(opened.store.checkpoint());
+    assert.ok(large.runs.length >= 3, `${large.runs.length} runs`);
+    assert.equal(new Set(small.flatMap((log) => log.runs.map((run) => run.segmentNumber))).size, 1);
+    for (const log of [large, ...small]) {
+      assert.deepEqual(await readAll(log, { bytesMax: 1 << 20 }), expected(0, log.endOffset));
+    }
+    assert.deepEqual(verifyStore(opened.env.disk, DIRECTORY, () => undefined).problems, []);
+  });
+
+  test("the WAL before a checkpoint goes, and appends go on while it is made", async () => {
+    const opened = await openStore(undefined, { walFileBytes: 16 << 10 });
+    const log = opened.store.openLog(TOPIC, 0);
+    for (let i = 0; i < 100; i++) {
+      append(opened.store, log, { recordCount: 100 });
+      opened.store.flush();
+    }
+    const files = opened.env.disk.list(`${DIRECTORY}/wal`).length;
+    const making = opened.store.checkpoint();
+    append(opened.store, log, { recordCount: 100 });
+    await opened.env.run(making);
+    append(opened.store, log, { recordCount: 100 });
+    await settle(opened);
+    assert.ok(files > 5);
+    assert.ok(opened.env.disk.list(`${DIRECTORY}/wal`).length <= 2);
+    assert.deepEqual(await readAll(log), expected(0, log.endOffset));
+    const again = await openStore(opened.env.disk.kill());
+    assert.deepEqual(await readAll(again.store.openLog(TOPIC, 0)), expected(0, log.endOffset));
+  });
+
+  test("a checkpoint is made by itself when the WAL has grown enough", async () => {
+    const opened = await openStore(undefined, { checkpointBytes: 100 << 10 });
+    const log = opened.store.openLog(TOPIC, 0);
+    for (let i = 0; i < 60; i++) append(opened.store, log, { recordCount: 200 });
+    await settle(opened);
+    await opened.env.run(opened.store.checkpoint());
+    assert.ok(opened.store.stats.checkpoints >= 1 && log.runs.length >= 1);
+  });
+
+  test("retention moves the start past old runs, and their files go", async () => {
+    const opened = await openStore();
+    const log = opened.store.openLog(TOPIC, 0);
+    for (const timestampMs of [1_000, 2_000, 3_000]) {
+      for (let i = 0; i < 5; i++) append(opened.store, log, { timestampMs });
+      await opened.env.run(opened.store.checkpoint());
+    }
+    const before = opened.env.disk.list(`${DIRECTORY}/segments`).length;
+    assert.equal(opened.store.retain(log, { nowMs: 10_000, retentionMs: 7_500 }), 10);
+    await settle(opened);
+    await opened.env.run(opened.store.checkpoint());
+    assert.equal(log.startOffset, 10);
+    assert.equal(opened.env.disk.list(`${DIRECTORY}/segments`).length, before - 2);
+    assert.equal(opened.store.retain(log, { nowMs: 10_000, retentionBytes: 1 << 20 }), undefined);
+    assert.equal(opened.store.retain(log, { nowMs: 10_000, retentionBytes: 0 }), 15);
+    const again = await openStore(opened.env.disk.kill());
+    assert.equal(again.store.openLog(TOPIC, 0).startOffset, 10);
+  });
+
+  test("a moved start and a dropped log stay so after a crash and a checkpoint", async () => {
+    const opened = await openStore();
+    const log = opened.store.openLog(TOPIC, 0);
+    const dropped = opened.store.openLog(OTHER_TOPIC, 0);
+    for (let i = 0; i < 10; i++) {
+      append(opened.store, log);
+      append(opened.store, dropped);
+    }
+    await opened.env.run(opened.store.checkpoint());
+    opened.store.moveStart(log, 4);
+    opened.store.dropLog(dropped);
+    await settle(opened);
+    await opened.env.run(opened.store.checkpoint());
+    const again = await openStore(opened.env.disk.crash(() => "lost"));
+    assert.equal(again.store.openLog(TOPIC, 0).startOffset, 4);
+    assert.deepEqual(
+      Array.from(again.store.logs(), ({ topicId }) => topicId),
+      [TOPIC],
+    );
+  });
+
+  test("finds records by time in segments and in the WAL", async () => {
+    const opened = await openStore();
+    const log = opened.store.openLog(TOPIC, 0);
+    for (let i = 0; i < 100; i++)
+      append(opened.store, log, { timestampMs: i * 10, recordCount: 500 });
+    await opened.env.run(opened.store.checkpoint());
+    for (let i = 100; i < 120; i++) append(opened.store, log, { timestampMs: i * 10 });
+    await settle(opened);
+    for (const timestampMs of [0, 5, 500, 990, 995, 1_190]) {
+      const offset = log.seekTime(timestampMs) ?? assert.fail();
+      const batch = Math.ceil(timestampMs / 10);
+      const exact = batch < 100 ? batch * 500 : 50_000 + batch - 100;
+      assert.ok(offset <= exact && exact - offset <= 1_500, `${timestampMs}: ${offset}, ${exact}`);
+    }
+    assert.equal(log.seekTime(1_191), undefined);
+    assert.equal(log.newestTimestamp(), 1_190);
+  });
+});
+
+describe("recovery", () => {
+  test("a tail torn at any byte is cut, and what was durable before it is there", async () => {
+    const opened = await openStore();
+    const log = opened.store.openLog(TOPIC, 0);
+    for (let i = 0; i < 4; i++) append(opened.store, log);
+    await settle(opened);
+    const [name = ""] = opened.env.disk.list(`${DIRECTORY}/wal`);
+    const before = walBytes(opened.env.disk, name);
+    append(opened.store, log, { recordCount: 3 });
+    opened.store.flush();
+    const after = walBytes(opened.env.disk, name);
+    const start = before.findIndex((byte, i) => byte !== after[i]);
+    const end = after.findLastIndex((byte) => byte !== 0) + 1;
+    let disk = opened.env.disk.kill();
+    for (let cut = start; cut < end; cut++) {
+      const torn = after.slice();
+      torn.fill(0, cut);
+      overwrite(disk, `wal/${name}`, 0, torn);
+      const again = await openStore(disk);
+      const recovered = again.store.openLog(TOPIC, 0);
+      assert.deepEqual(await readAll(recovered), expected(0, 4), `cut at ${cut}`);
+      append(again.store, recovered);
+      await settle(again);
+      assert.deepEqual(await readAll(recovered), expected(0, 5));
+      disk = again.env.disk.kill();
+      for (const other of disk.list(`${DIRECTORY}/wal`)) {
+        if (other !== name) disk.remove(`${DIRECTORY}/wal/${other}`);
+      }
+    }
+  });
+
+  test("a damaged frame that was synced is refused with file and position, and nothing is cut", async () => {
+    const opened = await openStore();
+    const log = opened.store.openLog(TOPIC, 0);
+    for (let i = 0; i < 6; i++) {
+      append(opened.store, log);
+      await settle(opened);
+    }
+    await opened.env.run(opened.store.close());
+    const disk = opened.env.disk.kill();
+    const [name = ""] = disk.list(`${DIRECTORY}/wal`);
+    const whole = walBytes(disk, name);
+    for (const position of [130, 200, 260, 600]) {
+      const bad = whole.slice();
+      bad[position] = (bad[position] ?? 0) ^ 4;
+      overwrite(disk, `wal/${name}`, 0, bad);
+      // A flip inside a batch that is known to be synced is found when it is read.
+      const found = await openStore(disk).then(
+        async ({ store, env }) => {
+          const reading = readAll(store.openLog(TOPIC, 0)).then(
+            () => undefined,
+            (error: unknown) => error,
+          );
+          const error = await reading;
+          await env.run(store.close());
+          return error;
+        },
+        (error: unknown) => error,
+      );
+      assert.ok(isCode("data_corrupt", name)(found), `position ${position}: ${String(found)}`);
+      for (const other of disk.list(`${DIRECTORY}/wal`)) {
+        if (other !== name) disk.remove(`${DIRECTORY}/wal/${other}`);
+      }
+    }
+  });
+
+  test("bytes of a record that look like a frame do not pass for one", async () => {
+    const opened = await openStore();
+    const log = opened.store.openLog(TOPIC, 0);
+    append(opened.store, log);
+    await settle(opened);
+    const [name = ""] = opened.env.disk.list(`${DIRECTORY}/wal`);
+    const frame = walBytes(opened.env.disk, name).subarray(128, 400);
+    const header = new BatchHeader();
+    const batch = makeBatch(1);
+    const carrier = new Uint8Array(batch.length);
+    carrier.set(batch);
+    patchBatch(carrier, 0, 1, opened.store.incarnation);
+    header.read(carrier, 0);
+    opened.store.append(log, carrier, header);
+    opened.store.flush();
+    // The tail: half of that frame, then an old frame of this very store, out of its place.
+    const bytes = walBytes(opened.env.disk, name);
+    const end = bytes.findLastIndex((byte) => byte !== 0) + 1;
+    const disk = opened.env.disk.kill();
+    overwrite(disk, `wal/${name}`, end - 20, new Uint8Array(20));
+    overwrite(disk, `wal/${name}`, end, frame);
+    const again = await openStore(disk);
+    assert.deepEqual(await readAll(again.store.openLog(TOPIC, 0)), expected(0, 1));
+  });
+
+  test("after a power cut everything reported durable is there, in order, and a prefix of the rest", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          fc.constantFrom("append", "append", "append", "flush", "settle", "checkpoint", "turn"),
+          { minLength: 1, maxLength: 40 },
+        ),
+        fc.array(fc.nat(1_000_000), { minLength: 1, maxLength: 3 }),
+        async (steps, crashes) => {
+          let disk = new MemoryDisk();
+          let durableEnd = 0;
+          for (const seed of crashes) {
+            const options = { walFileBytes: 1_500, segmentBytes: 2_000 };
+            const opened = await openStore(disk, options);
+            const { store, env, owner } = opened;
+            const log = store.openLog(TOPIC, 0);
+            assert.ok(log.endOffset >= durableEnd, `${log.endOffset} of ${durableEnd}`);
+            assert.deepEqual(await readAll(log), expected(0, log.endOffset));
+            const ends = new Map<number, number>();
+            for (const step of steps) {
+              if (step === "append") ends.set(append(store, log), log.endOffset);
+              else if (step === "flush") store.flush();
+              else if (step === "settle") await settle(opened);
+              else if (step === "turn") env.timers.runSoon();
+              else await env.run(store.checkpoint());
+            }
+            for (const [sequence, end] of ends) {
+              if (sequence <= owner.durableSequence) durableEnd = Math.max(durableEnd, end);
+            }
+            disk = env.disk.crash(seededFates(seed));
+          }
+          const last = await openStore(disk);
+          const log = last.store.openLog(TOPIC, 0);
+          assert.ok(log.endOffset >= durableEnd, `${log.endOffset} of ${durableEnd}`);
+          assert.deepEqual(await readAll(log), expected(0, log.endOffset));
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+});
+
+describe("faults", () => {
+  test("a full disk fails the frame and nothing else; it recovers when there is room", async () => {
+    let isFull = false;
+    const disk = new MemoryDisk({
+      onCall: ({ kind, path }) => {
+        if (isFull && kind === "write") throw diskError("ENOSPC", path, 40);
+      },
+    });
+    const opened = await openStore(disk);
+    const log = opened.store.openLog(TOPIC, 0);
+    append(opened.store, log);
+    await settle(opened);
+    isFull = true;
+    append(opened.store, log, { recordCount: 4 });
+    opened.store.flush();
+    assert.equal(opened.owner.failures[0]?.code, "storage_full");
+    assert.equal(log.endOffset, 1);
+    await assert.rejects(opened.env.run(opened.store.checkpoint()), isCode("storage_full"));
+    isFull = false;
+    append(opened.store, log);
+    await settle(opened);
+    await opened.env.run(opened.store.checkpoint());
+    const again = await openStore(opened.env.disk.kill());
+    assert.deepEqual(await readAll(again.store.openLog(TOPIC, 0)), expected(0, 2));
+  });
+
+  test("after a failed sync nothing is acknowledged any more", async () => {
+    let isBad = false;
+    const disk = new MemoryDisk({
+      onCall: ({ kind, path }) => {
+        if (isBad && kind === "sync") throw diskError("EIO", path);
+      },
+    });
+    const opened = await openStore(disk);
+    const log = opened.store.openLog(TOPIC, 0);
+    append(opened.store, log);
+    await settle(opened);
+    isBad = true;
+    const sequence = append(opened.store, log);
+    opened.store.flush();
+    await assert.rejects(opened.env.run(opened.store.syncWal()), isCode("storage_failed"));
+    isBad = false;
+    assert.ok(opened.owner.durableSequence < sequence);
+    assert.equal(opened.owner.fatalError?.code, "storage_failed");
+    assert.throws(() => append(opened.store, log), isCode("storage_failed", "restart"));
+  });
+
+  test("a directory in use, foreign, newer or damaged is refused by name", async () => {
+    const opened = await openStore();
+    const { env } = opened;
+    const open = (directory: string) =>
+      env.run(Store.open(env, { directory, durability: "os" }, opened.owner));
+    await assert.rejects(open(DIRECTORY), isCode("directory_in_use", DIRECTORY));
+    append(opened.store, opened.store.openLog(TOPIC, 0));
+    await env.run(opened.store.checkpoint());
+    await env.run(opened.store.close());
+
+    env.disk.makeDirectory("/foreign");
+    env.disk.open("/foreign/letters.txt", "create").close();
+    await assert.rejects(open("/foreign"), isCode("format_unknown", "letters.txt"));
+
+    const identity = env.disk.open(`${DIRECTORY}/cordwood.json`, "write");
+    const text = new Uint8Array(identity.size());
+    identity.read(text, 0);
+    const newer = new TextDecoder().decode(text).replace(`"version":1`, `"version":9`);
+    identity.write([new TextEncoder().encode(newer)], 0);
+    await assert.rejects(open(DIRECTORY), isCode("format_newer", "cordwood.json"));
+    identity.write([new TextEncoder().encode("?")], 0);
+    await assert.rejects(open(DIRECTORY), isCode("data_corrupt", "cordwood.json"));
+    identity.write([text], 0);
+
+    const [name = ""] = env.disk.list(`${DIRECTORY}/checkpoints`);
+    overwrite(env.disk, `checkpoints/${name}`, 30, new Uint8Array([1, 2, 3]));
+    await assert.rejects(open(DIRECTORY), isCode("data_corrupt", name));
+  });
+
+  test("leftovers of a build that did not finish are removed at the next start", async () => {
+    const opened = await openStore();
+    await opened.env.run(opened.store.close());
+    const orphan = `${DIRECTORY}/segments/00000000000000000077.seg`;
+    opened.env.disk.open(orphan, "create").close();
+    const again = await openStore(opened.env.disk);
+    assert.equal(again.env.disk.exists(orphan), false);
+  });
+
+  test("verify names the file of any flipped bit in a segment", async () => {
+    const opened = await openStore();
+    const log = opened.store.openLog(TOPIC, 0);
+    for (let i = 0; i < 3; i++) append(opened.store, log, { recordCount: 2 });
+    await opened.env.run(opened.store.checkpoint());
+    await opened.env.run(opened.store.close());
+    const { disk } = memoryEnv({ seed: 1, disk: opened.env.disk });
+    const [name = ""] = disk.list(`${DIRECTORY}/segments`);
+    const file = disk.open(`${DIRECTORY}/segments/${name}`, "write");
+    const whole = new Uint8Array(file.size());
+    file.read(whole, 0);
+    assert.deepEqual(verifyStore(disk, DIRECTORY, () => undefined).problems, []);
+    for (let position = 0; position < whole.length; position++) {
+      file.write([Uint8Array.of((whole[position] ?? 0) ^ 1)], position);
+      const { problems } = verifyStore(disk, DIRECTORY, () => undefined);
+      assert.ok(
+        problems.some((problem) => problem.includes(name)),
+        `a flip at ${position} of ${whole.length} was not found`,
+      );
+      file.write([whole.subarray(position, position + 1)], position);
+    }
+  });
+});
