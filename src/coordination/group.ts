@@ -108,14 +108,9 @@ export class Group {
     return this.#wakeMs;
   }
 
-  /** Whether there is nothing to remember about the group. */
-  get isVacant(): boolean {
-    return (
-      this.#state === "Empty" &&
-      this.#pending.size === 0 &&
-      this.offsets.count === 0 &&
-      this.#stored === undefined
-    );
+  /** Whether nobody is in the group, on the way into it, or has left an offset. */
+  get isAbandoned(): boolean {
+    return this.#state === "Empty" && this.#pending.size === 0 && this.offsets.count === 0;
   }
 
   join(event: JoinEvent, out: Outbox): void {
@@ -192,10 +187,10 @@ export class Group {
   #leave(name: MemberName, out: Outbox): ErrorCode | undefined {
     if (name.memberId !== undefined && this.#pending.delete(name.memberId)) return undefined;
     const member = this.#named(name);
-    if (member === undefined) return "member_unknown";
-    const fault = this.#members.fault(name.memberId ?? member.memberId, name.instanceId);
-    if (fault === undefined) this.#remove(member, out);
-    return fault?.code;
+    const fault = this.#members.fault(name.memberId ?? member?.memberId ?? "", name.instanceId);
+    if (fault !== undefined || member === undefined) return fault?.code ?? "member_unknown";
+    this.#remove(member, out);
+    return undefined;
   }
 
   /** Everything that is due. */

@@ -210,7 +210,10 @@ export class Groups {
       case "delete-offsets":
         return this.#deleteOffsets(event, out);
       case "topics-deleted":
-        for (const group of this.#groups.values()) dropTopics(group, event.topics, out);
+        for (const group of this.#groups.values()) {
+          dropTopics(group, event.topics, out);
+          this.#keep(group);
+        }
         return;
       case "tick":
         return this.#tick(event, out);
@@ -358,8 +361,7 @@ export class Groups {
           dropOffset(group, topic, partition, out);
         }
       }
-      if (group.state !== "Empty" || group.offsets.count > 0) continue;
-      if (group.stored !== undefined) this.#bury(group, out);
+      if (group.isAbandoned) this.#bury(group, out);
     }
   }
 
@@ -401,7 +403,8 @@ export class Groups {
   /** Files a group after it changed: one of which nothing is known is forgotten. */
   #keep(group: Group): void {
     this.#wakeMs = Math.min(this.#wakeMs, group.wakeMs);
-    if (group.isVacant) this.#groups.delete(group.id);
+    const isUnknown = group.isAbandoned && group.stored === undefined;
+    if (isUnknown) this.#groups.delete(group.id);
     else this.#groups.set(group.id, group);
   }
 }

@@ -118,7 +118,10 @@ export function hasTopicsOf(member: Member, protocols: readonly GroupProtocol[])
   return member.protocols.every((own) => {
     const other = protocols.find(({ name }) => name === own.name);
     if (own.topics === undefined || other?.topics === undefined) return true;
-    return new Set(own.topics).symmetricDifference(new Set(other.topics)).size === 0;
+    const wanted = new Set(other.topics);
+    return (
+      new Set(own.topics).size === wanted.size && own.topics.every((topic) => wanted.has(topic))
+    );
   });
 }
 
