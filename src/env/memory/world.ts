@@ -21,7 +21,7 @@ export interface MemoryEnv extends Env {
    * Lets turns and time pass until `promise` settles, and gives what it gives.
    * @throws Error where nothing is left that could settle it.
    */
-  run<T>(promise: Promise<T>): Promise<T>;
+  readonly run: <T>(promise: Promise<T>) => Promise<T>;
 }
 
 export interface MemoryEnvOptions {
