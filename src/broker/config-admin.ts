@@ -7,6 +7,7 @@ import {
   effectiveTopicSetting,
   type Setting,
   type SettingLayers,
+  type SettingSource,
   type SettingsTable,
   topicSettings,
 } from "../metadata/index.ts";
@@ -24,6 +25,7 @@ import type {
   CreateOptions,
   SettingChange,
   SettingDescription,
+  SettingOrigin,
 } from "./topic-verbs.ts";
 
 export interface ConfigAdminParts {
@@ -159,7 +161,7 @@ function describeSetting(setting: Setting, effective: Effective): SettingDescrip
   return {
     name: setting.name,
     value: effective.value,
-    origin: effective.source,
+    origin: originOf(effective.source),
     isReadOnly: setting.isReadOnly,
     isSensitive: false,
     type: setting.type,
@@ -167,9 +169,14 @@ function describeSetting(setting: Setting, effective: Effective): SettingDescrip
     synonyms: effective.synonyms.map(({ name, value, source }) => ({
       name,
       value,
-      origin: source,
+      origin: originOf(source),
     })),
   };
+}
+
+/** At run time the settings of a broker are set for all brokers together. */
+function originOf(source: SettingSource): SettingOrigin {
+  return source === "broker" ? "broker-default" : source;
 }
 
 function planChanges(target: Target, changes: readonly SettingChange[]): Command | ItemFault {

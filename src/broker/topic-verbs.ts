@@ -106,8 +106,8 @@ export interface ConfigDescription extends ItemOutcome, ConfigResource {
   readonly settings: readonly SettingDescription[];
 }
 
-/** `broker` is what was set for all brokers at run time, `startup` what this one was started with. */
-export type SettingOrigin = "topic" | "broker" | "startup" | "default";
+/** `broker` was set at run time for one broker, `broker-default` for all of them; `startup` is what this one was started with. */
+export type SettingOrigin = "topic" | "broker" | "broker-default" | "startup" | "default";
 
 export interface SettingDescription {
   readonly name: string;
