@@ -30,9 +30,9 @@ export const FIELD = {
 } as const;
 
 export const CODEC_BITS = 0x07;
-export const LOG_APPEND_TIME_BIT = 0x08;
+const LOG_APPEND_TIME_BIT = 0x08;
 export const TRANSACTIONAL_BIT = 0x10;
-export const CONTROL_BIT = 0x20;
+const CONTROL_BIT = 0x20;
 
 /**
  * The fixed fields of a batch, as they stand on the wire: -1 where a producer id, epoch, sequence or
