@@ -173,8 +173,12 @@ export class FileWal {
     return isFull && current.endPosition > WAL_HEADER_BYTES ? this.#begin() : current;
   }
 
-  /** Starts a file. A number is used once, so a file that could not be begun is never mistaken for one that was. */
+  /**
+   * Starts a file. Once that was tried nothing more goes to the file before it, and a number is used
+   * once: a file that could not be begun, but whose header is found later, is then only an empty one.
+   */
   #begin(): WalFile {
+    this.#current = undefined;
     const fileNumber = this.#nextFileNumber++;
     const path = `${this.#identity.directory}/${walFileName(fileNumber)}`;
     const handle = this.#disk.open(path, "create");

@@ -369,7 +369,16 @@ describe("recovery", () => {
           assert.deepEqual(await readAll(log), expected(0, log.endOffset));
         },
       ),
-      { numRuns: 150 },
+      {
+        numRuns: 150,
+        // Found: a torn frame that one recovery had cut was taken up again by the next.
+        examples: [
+          [
+            ["append", "settle", "append", "turn"],
+            [328_312, 0],
+          ],
+        ],
+      },
     );
   });
 });

@@ -178,27 +178,29 @@ class WalScanner {
   #walk(trustedThrough: number, visit: EntryVisitor | undefined): WalEnd {
     const end = new WalEnd(this.#start);
     for (const [index, open] of this.#files.entries()) {
-      const { header } = open;
       const isStart = this.#isFromCheckpoint && index === 0;
-      const follows =
-        header.firstSequence === end.nextSequence && header.previousCrc === end.previousCrc;
-      if (!isStart && !follows) break;
+      if (!isStart && !end.isFollowedBy(open.header)) break;
       end.enter(index, open.file.path, isStart ? this.#start.position : WAL_HEADER_BYTES);
-      this.#walkFile(open, end, trustedThrough, visit);
+      this.#walkFile(index, end, trustedThrough, visit);
     }
     return end;
   }
 
   // oxlint-disable-next-line max-params -- the four are the walk itself; an object would be made for each file
   #walkFile(
-    open: OpenFile,
+    index: number,
     end: WalEnd,
     trustedThrough: number,
     visit: EntryVisitor | undefined,
   ): void {
+    const open = this.#files[index];
+    const next = this.#files[index + 1]?.header;
+    if (open === undefined) return;
     const window = this.#window;
     window.reset(open.file, open.size, this.#magic);
     for (;;) {
+      // A file ends where its successor begins: what lies behind was cut by an earlier recovery.
+      if (next !== undefined && end.isFollowedBy(next)) return;
       const header = window.frameAt(end.position);
       if (header === undefined || !end.isNext(header, open.header.incarnation)) return;
       if (visit !== undefined) {
@@ -295,6 +297,10 @@ class WalEnd {
     this.fileIndex = fileIndex;
     this.path = path;
     this.position = position;
+  }
+
+  isFollowedBy(header: WalFileHeader): boolean {
+    return header.firstSequence === this.nextSequence && header.previousCrc === this.previousCrc;
   }
 
   isNext(header: FrameHeader, incarnation: number): boolean {
