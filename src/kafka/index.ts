@@ -35,3 +35,35 @@ export { correlationIdAt, decodeResponse, encodeRequest, encodeResponse } from "
 export { type KafkaLimits, defaultLimits } from "./limits.ts";
 export { KafkaListener, type KafkaListenerStats, type KafkaListenOptions } from "./listener.ts";
 export { requestCodec, responseCodec } from "./registry.ts";
+export { type KafkaHandlersOptions, kafkaHandlers } from "./handlers/handlers.ts";
+export {
+  type Acks,
+  type ClientOptions,
+  type CommittedPosition,
+  eachRecord,
+  type FoundOffset,
+  type Generation,
+  type GroupDetails,
+  type GroupMember,
+  type GroupMemberDetails,
+  type GroupSummary,
+  KafkaClient,
+  type MemberOptions,
+  murmur2,
+  type NewTopicRequest,
+  type OffsetPlace,
+  type OutgoingRecord,
+  type PartitionMetadata,
+  type PartitionRange,
+  type PartitionReceipt,
+  partitionOfKey,
+  type PositionToCommit,
+  type Producer,
+  type ProducerOptions,
+  type ReadOptions,
+  type RecordChunk,
+  type TopicChange,
+  type TopicMetadata,
+  type TopicPartition,
+  type TopicSetting,
+} from "./client/index.ts";

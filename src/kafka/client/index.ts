@@ -1,0 +1,26 @@
+/**
+ * A small client of the Kafka protocol on our own messages: topics, records, offsets, groups.
+ *
+ * Promises bounded memory whatever is written or read, records in order and written once where the
+ * server numbers its producers, and errors of our own closed list whatever server answers. Refuses
+ * to know how records are printed or where they come from. Start reading at {@link KafkaClient}; who
+ * leads what is in `cluster.ts`, one connection in `client-connection.ts`.
+ */
+export type { PartitionMetadata, TopicMetadata } from "./cluster.ts";
+export type {
+  CommittedPosition,
+  GroupDetails,
+  GroupMemberDetails,
+  Groups,
+  GroupSummary,
+  PositionToCommit,
+} from "./groups.ts";
+export { type ClientOptions, KafkaClient } from "./kafka-client.ts";
+export type { Generation, GroupMember, MemberOptions } from "./member.ts";
+export { murmur2, partitionOfKey } from "./murmur2.ts";
+export type { FoundOffset, OffsetPlace, Offsets, TopicPartition } from "./offsets.ts";
+export type { OutgoingRecord } from "./outgoing.ts";
+export type { Acks, PartitionReceipt, Producer, ProducerOptions } from "./producer.ts";
+export type { PartitionRange, ReadOptions } from "./reader.ts";
+export { eachRecord, type RecordChunk } from "./record-chunk.ts";
+export type { NewTopicRequest, TopicChange, Topics, TopicSetting } from "./topics.ts";
