@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
+const executable = "kcat";
 const runMsMax = 60_000;
 const groupOptions = {
   "session.timeout.ms": 10_000,
@@ -42,7 +43,7 @@ export class Kcat {
 
   /** One run to its end; gives its stdout. */
   async run(args: readonly string[], input = ""): Promise<string> {
-    const child = spawn("kcat", ["-b", this.#bootstrap, ...args], { timeout: runMsMax });
+    const child = spawn(executable, ["-b", this.#bootstrap, ...args], { timeout: runMsMax });
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
@@ -66,7 +67,7 @@ export class GroupMember {
   #stderr = "";
 
   constructor(args: readonly string[]) {
-    const child = spawn("kcat", args, { stdio: ["ignore", "pipe", "pipe"], timeout: runMsMax });
+    const child = spawn(executable, args, { stdio: ["ignore", "pipe", "pipe"], timeout: runMsMax });
     this.#child = child;
     createInterface({ input: child.stdout }).on("line", (line) => {
       this.records.push(parseRecord(line));

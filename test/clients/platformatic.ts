@@ -52,9 +52,6 @@ export function openPlatformatic(bootstrap: string): Client {
     async createTopic(topic, partitions, settings = {}) {
       const configs = Object.entries(settings).map(([name, value]) => ({ name, value }));
       await admin.createTopics({ topics: [topic], partitions, replicas: 1, configs });
-      // Apache Kafka answers before each partition takes records. A produce to three partitions of which
-      // one is late is retried as a whole by this library, and would leave duplicates in the other two.
-      await listOffsets(topic, ListOffsetTimestamps.LATEST);
     },
     listTopics: async () => admin.listTopics(),
     partitionCount: topicMetadata,
@@ -161,17 +158,22 @@ async function consume(
   topic: string,
   onRecord: (record: ReadRecord) => void,
 ): Promise<Member> {
-  let isJoined = false;
-  consumer.on("consumer:group:rebalance", () => {
-    isJoined = false;
-  });
-  consumer.on("consumer:group:join", () => {
-    isJoined = true;
-  });
   const stream = await consumer.consume({
     topics: [topic],
     mode: MessagesStreamModes.COMMITTED,
     fallbackMode: MessagesStreamFallbackModes.EARLIEST,
+  });
+  // After each join the stream asks for the commits and goes back to them. What it reads between the join
+  // and that moment it reads twice, so a member owns its partitions only from then on.
+  let isSettled = stream.offsetsToFetch.size > 0;
+  consumer.on("consumer:group:rebalance", () => {
+    isSettled = false;
+  });
+  consumer.on("consumer:group:join", () => {
+    isSettled = false;
+  });
+  stream.on("offsets", () => {
+    isSettled = true;
   });
   let failure: Error | undefined;
   stream.on("error", (error) => {
@@ -182,7 +184,7 @@ async function consume(
     partitions() {
       if (failure) throw failure;
       const owned = consumer.assignments?.find((assignment) => assignment.topic === topic);
-      return isJoined ? (owned?.partitions ?? []) : [];
+      return isSettled ? (owned?.partitions ?? []) : [];
     },
     async commit(next) {
       const offsets = [...next].map(([partition, offset]) => ({

@@ -90,14 +90,17 @@ function check(what: string, code: number): void {
   if (code !== 0) throw new WireError(what, code);
 }
 
-/** Asks again while the answer is that a coordinator is loading or not there yet, as every client does. */
+/** Leader or partition not there yet; coordinator loading or not there yet. */
+const notYet = new Set([3, 5, 6, 14, 15]);
+
+/** Asks again while the answer is that a partition or a coordinator is not there yet. */
 export async function untilLoaded<T>(ask: () => Promise<T>): Promise<T> {
   const deadlineMs = performance.now() + loadingMsMax;
   for (;;) {
     try {
       return await ask();
     } catch (error) {
-      const isLoading = error instanceof WireError && (error.code === 14 || error.code === 15);
+      const isLoading = error instanceof WireError && notYet.has(error.code);
       if (!isLoading || performance.now() > deadlineMs) throw error;
       await delay(10);
     }
