@@ -1,0 +1,26 @@
+import { apiNames, apis } from "./registry.ts";
+
+/** The page `docs/kafka-compatibility.md`: what the registry offers, as a table. */
+export function compatibilityPage(): string {
+  const rows = apiNames.map((name) => {
+    const { key, versionMin, versionMax, flexibleSince } = apis[name];
+    const versions = versionMin === versionMax ? `${versionMin}` : `${versionMin}-${versionMax}`;
+    const flexible = Number.isFinite(flexibleSince) ? `${flexibleSince}` : "never";
+    return `| ${key} | ${name} | ${versions} | ${flexible} |`;
+  });
+  return `# Kafka compatibility
+
+The requests that the Kafka port answers, printed from the registry of messages
+(\`src/kafka/registry.ts\`): \`UPDATE=1\` with \`src/kafka/compatibility.test.ts\` writes it again. A client
+asks for this list with ApiVersions and takes, for each key, the highest version that both sides know;
+the ranges are those of a Kafka 4.x broker. An ApiVersions request of an unknown version is answered
+with error 35 as version 0, with the range of that one key. Any other key or version closes the
+connection, with the reason among the server's events.
+
+Flexible versions have compact lengths and tagged fields.
+
+| key | name | versions | flexible from |
+|---|---|---|---|
+${rows.join("\n")}
+`;
+}
