@@ -133,26 +133,26 @@ export interface DeleteOffsetsEvent {
 }
 
 /** Topics are gone: no group keeps offsets of them, or a new topic of that name would start there. */
-export interface TopicsDeletedEvent {
+interface TopicsDeletedEvent {
   readonly kind: "topics-deleted";
   readonly topics: readonly string[];
 }
 
 /** Time has passed; due when `nextDeadlineMs` says so. */
-export interface TickEvent {
+interface TickEvent {
   readonly kind: "tick";
   readonly nowMs: number;
   readonly wallMs: number;
 }
 
 /** Drops offsets and groups whose retention ended; due every few minutes. */
-export interface ExpireEvent {
+interface ExpireEvent {
   readonly kind: "expire";
   readonly wallMs: number;
 }
 
 /** All records are replayed and events follow: each restored member has its whole session timeout from now on. */
-export interface LoadedEvent {
+interface LoadedEvent {
   readonly kind: "loaded";
   readonly nowMs: number;
   readonly wallMs: number;
@@ -217,7 +217,7 @@ export interface Synced {
   readonly assignment: Uint8Array;
 }
 
-export interface Left {
+interface Left {
   readonly kind: "left";
   /** In the order asked; `code` is undefined where the member left. */
   readonly members: readonly (MemberName & { readonly code: ErrorCode | undefined })[];
@@ -229,7 +229,7 @@ export interface Committed {
   readonly partitions: readonly (TopicPartition & { readonly code: ErrorCode | undefined })[];
 }
 
-export interface OffsetsDeleted {
+interface OffsetsDeleted {
   readonly kind: "offsets-deleted";
   /** In the order asked; a member subscribes to the topic, so its offset stays. */
   readonly partitions: readonly (TopicPartition & { readonly isSubscribed: boolean })[];

@@ -26,12 +26,12 @@ export interface CreateTopic {
   readonly createdMs: number;
 }
 
-export interface DeleteTopic {
+interface DeleteTopic {
   readonly kind: "delete-topic";
   readonly topicId: string;
 }
 
-export interface AddPartitions {
+interface AddPartitions {
   readonly kind: "add-partitions";
   readonly topicId: string;
   /** How many the topic has afterwards. */
