@@ -6,6 +6,7 @@ import type { StoreOptions, StoreOwner, StoreStats } from "./contract.ts";
 import type { HeldDirectory } from "./directory.ts";
 import type { FileWal } from "./file-wal.ts";
 import { writeError } from "./io-errors.ts";
+import { type MergeSource, mergeSources, segmentsToMerge } from "./merge.ts";
 import type { PartitionLog } from "./partition-log.ts";
 import type { FetchedBytes } from "./read.ts";
 import { type Run, segmentNumberOf } from "./segment.ts";
@@ -56,6 +57,8 @@ interface CutLog {
   readonly walBytes: number;
   readonly made: Run[];
 }
+
+type Merges = Map<PartitionLog, readonly MergeSource[]>;
 
 export class Checkpointer {
   /** The checkpoint that the store was opened from. */
@@ -169,7 +172,12 @@ export class Checkpointer {
       this.#bytes = 0;
       this.#batches = 0;
       await host.syncWal();
-      const made = await this.#makeSegments(logs);
+      const chosen = segmentsToMerge(
+        logs.flatMap((one) => one.runs),
+        this.#parts.options.segmentBytes ?? SEGMENT_BYTES,
+      );
+      const merges = this.#mergesOf(logs, chosen);
+      const made = await this.#makeSegments(logs, merges);
       const checkpoint: Checkpoint = {
         checkpointNumber: ++this.#checkpointNumber,
         storeId: host.storeId,
@@ -178,11 +186,12 @@ export class Checkpointer {
         nextSegmentNumber: this.#nextSegmentNumber,
         wal: { ...cut, nextSequence, syncedThrough: wal.syncedThrough },
         // A log that was dropped meanwhile stays in: its batches behind the cut would have no beginning.
-        partitions: logs.map(toPartitionCheckpoint),
+        partitions: logs.map((one) => toPartitionCheckpoint(one, merges.get(one.log) ?? [])),
         attachments,
       };
       await saveCheckpoint(env.disk, held.paths.checkpoints, checkpoint);
-      this.#adopt(logs, made);
+      this.#adopt(logs, merges, made);
+      this.#dead = this.#dead.slice(dead.length);
       this.#bury(dead);
       wal.trim(cut.fileNumber);
       host.stats.checkpoints++;
@@ -210,7 +219,20 @@ export class Checkpointer {
     });
   }
 
-  async #makeSegments(logs: readonly CutLog[]): Promise<ReadonlyMap<number, number>> {
+  #mergesOf(logs: readonly CutLog[], chosen: ReadonlySet<number>): Merges {
+    const merges: Merges = new Map();
+    if (chosen.size === 0) return merges;
+    for (const { log } of logs) {
+      const sources = mergeSources(log, chosen, this.#parts.segments);
+      if (sources.length > 0) merges.set(log, sources);
+    }
+    return merges;
+  }
+
+  async #makeSegments(
+    logs: readonly CutLog[],
+    merges: Merges,
+  ): Promise<ReadonlyMap<number, number>> {
     const { env, held, options, host, segments } = this.#parts;
     const build = new SegmentBuild({
       disk: env.disk,
@@ -227,6 +249,11 @@ export class Checkpointer {
         else await build.addOwn(new WalSource(cut));
       }
       for (const cut of small) await build.addShared(new WalSource(cut));
+      const merged = [...merges.values()].flat();
+      const isLarge = ({ sizeBytes }: MergeSource): boolean => sizeBytes >= OWN_SEGMENT_BYTES_MIN;
+      for (const source of merged.filter(isLarge)) await build.addOwn(source);
+      await build.closeSegment();
+      for (const source of merged.filter((one) => !isLarge(one))) await build.addShared(source);
       return await build.finish();
     } catch (error) {
       for (const segmentNumber of build.abandon()) segments.remove(segmentNumber);
@@ -235,7 +262,7 @@ export class Checkpointer {
   }
 
   /** The checkpoint is durable: from now on the segments are read, and not the WAL before the cut. */
-  #adopt(logs: readonly CutLog[], made: ReadonlyMap<number, number>): void {
+  #adopt(logs: readonly CutLog[], merges: Merges, made: ReadonlyMap<number, number>): void {
     for (const [segmentNumber, bytes] of made) {
       this.#parts.segments.noteMade(segmentNumber, bytes);
       this.#parts.host.stats.segments++;
@@ -249,11 +276,24 @@ export class Checkpointer {
         log.addRuns(runs);
       }
     }
+    this.#exchange(merges);
+  }
+
+  /** Puts merged runs in the place of those that they were made of. */
+  #exchange(merges: Merges): void {
+    for (const { log, replaced, runs } of [...merges.values()].flat()) {
+      this.#noteLive(runs);
+      if (log.isDropped) {
+        this.noteDead(runs);
+      } else {
+        log.replaceRuns(replaced, runs);
+        this.#bury(replaced);
+      }
+    }
   }
 
   /** Removes segments that lost their last run, which the durable checkpoint no longer names. */
   #bury(dead: readonly Run[]): void {
-    this.#dead = this.#dead.slice(dead.length);
     for (const { segmentNumber } of dead) {
       const left = (this.#liveRuns.get(segmentNumber) ?? 1) - 1;
       if (left > 0) {
@@ -303,13 +343,18 @@ class WalSource implements RunSource {
   }
 }
 
-function toPartitionCheckpoint(cut: CutLog): PartitionCheckpoint {
+function toPartitionCheckpoint(cut: CutLog, merges: readonly MergeSource[]): PartitionCheckpoint {
+  const runs = [...cut.runs];
+  for (const { replaced, runs: made } of merges) {
+    const first = replaced[0];
+    if (first !== undefined) runs.splice(runs.indexOf(first), replaced.length, ...made);
+  }
   return {
     topicId: cut.log.topicId,
     partition: cut.log.partition,
     startOffset: cut.startOffset,
     endOffset: cut.endOffset,
-    runs: [...cut.runs, ...cut.made],
+    runs: [...runs, ...cut.made],
     state: cut.state,
   };
 }

@@ -119,7 +119,12 @@ export class PartitionLog {
       pool.release(memory);
       throw error;
     }
-    return { bytes: memory.subarray(0, wanted.bytes), release: () => pool.release(memory) };
+    return {
+      bytes: memory.subarray(0, wanted.bytes),
+      // The header of the last batch that was checked.
+      nextOffset: header.nextOffset,
+      release: () => pool.release(memory),
+    };
   }
 
   /**

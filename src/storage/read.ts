@@ -11,6 +11,8 @@ export interface ReadLimits {
 /** Whole batches in pooled memory. */
 export interface FetchedBytes {
   readonly bytes: Uint8Array;
+  /** Behind the last record of them. */
+  readonly nextOffset: number;
   /** Gives the memory back; call it once, when nothing will look at `bytes` any more. */
   release(): void;
 }

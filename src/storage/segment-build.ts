@@ -1,16 +1,12 @@
 /** Turns batches into segments: large runs get files of their own, small ones share. */
 import type { Disk } from "../env/index.ts";
 import type { FetchedBytes } from "./read.ts";
-import { type Run, SegmentWriter } from "./segment.ts";
+import { type RunTarget, SegmentWriter } from "./segment.ts";
 
 /** The batches of one partition, in order. */
-export interface RunSource {
-  readonly topicId: string;
-  readonly partition: number;
+export interface RunSource extends RunTarget {
   /** The next whole batches; undefined behind the last. The build releases them. */
   next(): FetchedBytes | undefined | Promise<FetchedBytes | undefined>;
-  /** Told of each run that was made of them, in order. */
-  made(run: Run): void;
 }
 
 interface BuildOptions {
@@ -26,8 +22,6 @@ export class SegmentBuild {
   readonly #options: BuildOptions;
   /** Size of each finished segment, by number. */
   readonly #finished = new Map<number, number>();
-  /** Whose runs the open segment holds, by partition. */
-  readonly #sources = new Map<string, RunSource>();
   #writer: SegmentWriter | undefined;
 
   constructor(options: BuildOptions) {
@@ -36,9 +30,9 @@ export class SegmentBuild {
 
   /** Writes segments that hold nothing else. */
   async addOwn(source: RunSource): Promise<void> {
-    await this.#closeSegment();
+    await this.closeSegment();
     await this.addShared(source);
-    await this.#closeSegment();
+    await this.closeSegment();
   }
 
   /** Adds a run to the open segment, and goes on in a new one where that is full. */
@@ -47,9 +41,9 @@ export class SegmentBuild {
     for (let batches = await source.next(); batches; batches = await source.next()) {
       try {
         const isFull = (this.#writer?.sizeBytes ?? 0) >= this.#options.segmentBytes;
-        if (isFull) await this.#closeSegment();
+        if (isFull) await this.closeSegment();
         const writer = (this.#writer ??= this.#begin());
-        if (isFull || !isStarted) this.#startRun(writer, source);
+        if (isFull || !isStarted) writer.startRun(source);
         isStarted = true;
         await writer.append(batches.bytes);
       } finally {
@@ -63,26 +57,18 @@ export class SegmentBuild {
     return new SegmentWriter(disk, directory, { storeId, segmentNumber: nextNumber() });
   }
 
-  #startRun(writer: SegmentWriter, source: RunSource): void {
-    writer.startRun(source.topicId, source.partition);
-    this.#sources.set(`${source.topicId}/${source.partition}`, source);
-  }
-
-  async #closeSegment(): Promise<void> {
+  /** The next run goes to a new segment. */
+  async closeSegment(): Promise<void> {
     const writer = this.#writer;
     if (writer === undefined) return;
-    const runs = await writer.finish();
+    await writer.finish();
     this.#writer = undefined;
-    for (const run of runs) {
-      this.#sources.get(`${run.topicId}/${run.partition}`)?.made(run);
-      this.#finished.set(run.segmentNumber, writer.sizeBytes);
-    }
-    this.#sources.clear();
+    this.#finished.set(writer.segmentNumber, writer.sizeBytes);
   }
 
   /** Makes all of it durable and returns size by segment number. */
   async finish(): Promise<ReadonlyMap<number, number>> {
-    await this.#closeSegment();
+    await this.closeSegment();
     const { disk, directory } = this.#options;
     if (this.#finished.size > 0) await disk.syncDirectory(directory);
     return this.#finished;

@@ -154,6 +154,7 @@ export class SegmentTable {
     let first = -1;
     let end = 0;
     let expected = plan.startOffset;
+    let nextOffset = from;
     for (let at = 0; at < count;) {
       if (at + BATCH_HEADER_BYTES > count) break;
       if (!readsAsHeader(header, bytes, at)) {
@@ -189,12 +190,17 @@ export class SegmentTable {
       if (isWanted) {
         if (isFirst) first = at;
         end = next;
+        nextOffset = header.nextOffset;
       }
       at = next;
     }
     if (first < 0) return { kind: "none" };
     const pool = this.#pool;
-    const fetched = { bytes: bytes.subarray(first, end), release: () => pool.release(bytes) };
+    const fetched = {
+      bytes: bytes.subarray(first, end),
+      nextOffset,
+      release: () => pool.release(bytes),
+    };
     return { kind: "fetched", fetched };
   }
 

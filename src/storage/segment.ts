@@ -64,7 +64,15 @@ interface SegmentIdentity {
   readonly segmentNumber: number;
 }
 
+/** Whose batches a run holds, and who is told where it came to lie. */
+export interface RunTarget {
+  readonly topicId: string;
+  readonly partition: number;
+  made(run: Run): void;
+}
+
 interface OpenRun {
+  readonly target: RunTarget;
   readonly topicId: string;
   readonly partition: number;
   leaderEpoch: number;
@@ -98,14 +106,18 @@ export class SegmentWriter {
     this.#file.write([encodeHeader(identity)], 0);
   }
 
+  get segmentNumber(): number {
+    return this.#identity.segmentNumber;
+  }
+
   /** Bytes written so far. */
   get sizeBytes(): number {
     return this.#position;
   }
 
-  startRun(topicId: string, partition: number): void {
+  startRun(target: RunTarget): void {
     this.#endRun();
-    this.#run = openRun(topicId, partition, this.#position);
+    this.#run = openRun(target, this.#position);
   }
 
   /** Adds whole batches to the run. `bytes` belong to the call until it settles. */
@@ -151,7 +163,7 @@ export class SegmentWriter {
     invariant(run !== undefined, "batches belong to a run");
     if (run.batchCount === 0 || run.leaderEpoch === leaderEpoch) return run;
     this.#endRun();
-    this.#run = openRun(run.topicId, run.partition, filePosition);
+    this.#run = openRun(run.target, filePosition);
     return this.#run;
   }
 
@@ -160,14 +172,14 @@ export class SegmentWriter {
     this.#run = undefined;
   }
 
-  /** Writes the footer, syncs the file and returns its runs. The caller syncs the directory. */
-  async finish(): Promise<Run[]> {
+  /** Writes the footer, syncs the file and tells each run's target. The caller syncs the directory. */
+  async finish(): Promise<void> {
     this.#endRun();
     const { footer, runs } = encodeFooter(this.#identity.segmentNumber, this.#done, this.#position);
     await this.#file.writeAsync([footer], this.#position);
     await this.#file.sync();
     this.#file.close();
-    return runs;
+    for (const [i, run] of runs.entries()) this.#done[i]?.target.made(run);
   }
 
   /** Gives up: closes and removes the file. */
@@ -177,10 +189,11 @@ export class SegmentWriter {
   }
 }
 
-function openRun(topicId: string, partition: number, position: number): OpenRun {
+function openRun(target: RunTarget, position: number): OpenRun {
   return {
-    topicId,
-    partition,
+    target,
+    topicId: target.topicId,
+    partition: target.partition,
     position,
     leaderEpoch: -1,
     baseOffset: -1,
@@ -217,7 +230,7 @@ function encodeFooter(
   let indexAt = open.length * RUN_BYTES;
   for (const [i, one] of open.entries()) {
     const next = open[i + 1]?.position ?? footerPosition;
-    const { index, indexedBytes: _, ...facts } = one;
+    const { index, indexedBytes: _, target: _target, ...facts } = one;
     const run: Run = {
       ...facts,
       segmentNumber,

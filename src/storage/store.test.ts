@@ -182,6 +182,27 @@ describe("checkpoints and segments", () => {
     assert.ok(opened.store.stats.checkpoints >= 1 && log.runs.length >= 1);
   });
 
+  test("small segments are merged eight at a time, and nothing of a partition is lost or moved", async () => {
+    const opened = await openStore();
+    const logs = [0, 1, 2].map((partition) => opened.store.openLog(TOPIC, partition));
+    for (let round = 0; round < 30; round++) {
+      for (const [i, log] of logs.entries()) {
+        if (round % (i + 1) === 0) append(opened.store, log, { recordCount: 5 });
+      }
+      await opened.env.run(opened.store.checkpoint());
+    }
+    const segments = opened.env.disk.list(`${DIRECTORY}/segments`);
+    assert.ok(segments.length <= 8, `${segments.length} segments`);
+    assert.deepEqual(verifyStore(opened.env.disk, DIRECTORY, () => undefined).problems, []);
+    const again = await openStore(opened.env.disk.crash(() => "lost"));
+    for (const log of logs) {
+      const recovered = again.store.openLog(TOPIC, log.partition);
+      assert.deepEqual(await readAll(log), expected(0, log.endOffset));
+      assert.deepEqual(await readAll(recovered), expected(0, log.endOffset));
+    }
+    assert.ok((logs[0]?.runs.length ?? 0) <= 8, `${logs[0]?.runs.length} runs`);
+  });
+
   test("retention moves the start past old runs, and their files go", async () => {
     const opened = await openStore();
     const log = opened.store.openLog(TOPIC, 0);

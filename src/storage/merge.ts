@@ -1,0 +1,105 @@
+/**
+ * Merges small segments, so that a partition with a trickle does not end as a thousand runs.
+ *
+ * Segments are taken by size class, eight at a time, so a byte is rewritten once a class: a store
+ * rewrites it two or three times in its life. A segment that is half full or more is left alone.
+ */
+import { invariant } from "../errors/index.ts";
+import type { PartitionLog } from "./partition-log.ts";
+import type { FetchedBytes } from "./read.ts";
+import type { RunSource } from "./segment-build.ts";
+import type { SegmentTable } from "./segment-table.ts";
+import type { Run } from "./segment.ts";
+
+/** Segments of one size class that are merged together. */
+export const MERGE_COUNT = 8;
+const SMALLEST_CLASS_BYTES = 1 << 20;
+const READ_BYTES = 1 << 20;
+
+interface Mergeable {
+  readonly segmentNumber: number;
+  bytes: number;
+}
+
+/**
+ * The numbers of segments to merge now; empty where it does not pay yet.
+ * `segmentBytes` is the size at which a segment is closed.
+ */
+export function segmentsToMerge(runs: Iterable<Run>, segmentBytes: number): Set<number> {
+  const segments = new Map<number, Mergeable>();
+  for (const { segmentNumber, sizeBytes } of runs) {
+    const segment = segments.get(segmentNumber) ?? { segmentNumber, bytes: 0 };
+    segment.bytes += sizeBytes;
+    segments.set(segmentNumber, segment);
+  }
+  const classes: number[][] = [];
+  for (const { segmentNumber, bytes } of segments.values()) {
+    if (bytes >= segmentBytes / 2) continue;
+    const size = Math.max(1, bytes / SMALLEST_CLASS_BYTES);
+    (classes[Math.floor(Math.log2(size) / Math.log2(MERGE_COUNT))] ??= []).push(segmentNumber);
+  }
+  for (const members of classes) {
+    if (members !== undefined && members.length >= MERGE_COUNT) return new Set(members);
+  }
+  return new Set();
+}
+
+/** Consecutive runs of one log, to be written again as one. */
+export class MergeSource implements RunSource {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly log: PartitionLog;
+  readonly replaced: readonly Run[];
+  readonly runs: Run[] = [];
+  readonly #segments: SegmentTable;
+  #run = 0;
+  #offset: number;
+
+  constructor(log: PartitionLog, replaced: readonly Run[], segments: SegmentTable) {
+    this.topicId = log.topicId;
+    this.partition = log.partition;
+    this.log = log;
+    this.replaced = replaced;
+    this.#segments = segments;
+    this.#offset = replaced[0]?.baseOffset ?? 0;
+  }
+
+  get sizeBytes(): number {
+    return this.replaced.reduce((sum, run) => sum + run.sizeBytes, 0);
+  }
+
+  async next(): Promise<FetchedBytes | undefined> {
+    const run = this.replaced[this.#run];
+    if (run === undefined || this.log.isDropped) return undefined;
+    const limits = { bytesMax: READ_BYTES, endOffset: run.endOffset, atLeastOneBatch: true };
+    const fetched = await this.#segments.read(run, this.#offset, limits);
+    invariant(fetched !== undefined, "a run holds batches up to its end");
+    this.#offset = fetched.nextOffset;
+    if (this.#offset === run.endOffset) {
+      this.#run++;
+      this.#offset = this.replaced[this.#run]?.baseOffset ?? run.endOffset;
+    }
+    return fetched;
+  }
+
+  made(run: Run): void {
+    this.runs.push(run);
+  }
+}
+
+/** The runs of a log that lie in `segments`, as sources of neighbours. */
+export function mergeSources(
+  log: PartitionLog,
+  chosen: ReadonlySet<number>,
+  segments: SegmentTable,
+): MergeSource[] {
+  const groups: Run[][] = [];
+  let isOpen = false;
+  for (const run of log.runs) {
+    const isChosen = chosen.has(run.segmentNumber);
+    if (isChosen && isOpen) groups.at(-1)?.push(run);
+    else if (isChosen) groups.push([run]);
+    isOpen = isChosen;
+  }
+  return groups.map((replaced) => new MergeSource(log, replaced, segments));
+}
