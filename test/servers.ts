@@ -10,6 +10,9 @@ import { fileURLToPath } from "node:url";
 /** The command line's entry, to be run by the node that runs the tests. */
 export const cordwoodMain = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
 
+/** For tests with many groups: the first member of a group does not wait for others to come. */
+export const quickGroups = ["--set", "group.initial.rebalance.delay.ms=0"] as const;
+
 const readyMsMax = 30_000;
 const endMsMax = 30_000;
 const outputBytesMax = 32 * 1024;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 
-import { startServer, type TestServer, until } from "../servers.ts";
+import { quickGroups, startServer, type TestServer, until } from "../servers.ts";
 import {
   type Client,
   type Member,
@@ -43,7 +43,7 @@ export function journey(library: string, open: (bootstrap: string) => Client): v
     let topicCount = 0;
 
     before(async () => {
-      server = givenBootstrap === undefined ? await startServer() : undefined;
+      server = givenBootstrap === undefined ? await startServer({ args: quickGroups }) : undefined;
       bootstrap = server?.bootstrap ?? givenBootstrap ?? "";
       client = open(bootstrap);
     });

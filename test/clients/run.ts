@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { startServer } from "../servers.ts";
+import { quickGroups, startServer } from "../servers.ts";
 
 interface ClientProgram {
   readonly name: string;
@@ -41,7 +41,7 @@ const { values: given } = parseArgs({
 const chosen = programs.filter(({ name }) => given.only === undefined || name === given.only);
 if (chosen.length === 0) throw new Error(`--only: no client is named ${given.only}`);
 
-const server = given.bootstrap === undefined ? await startServer() : undefined;
+const server = given.bootstrap === undefined ? await startServer({ args: quickGroups }) : undefined;
 const bootstrap = given.bootstrap ?? server?.bootstrap ?? "";
 const outcomes: Outcome[] = [];
 for (const program of chosen) outcomes.push(await run(program, bootstrap));
