@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 
 import { MemoryDisk, memoryEnv, type MemoryEnv } from "../env/index.ts";
+import type { MetricRegistry } from "../metrics/index.ts";
 import type { LogError } from "../errors/index.ts";
 import { type AppendOutcome, settled, whenSettled } from "../partitions/index.ts";
 import { BatchBuilder, RecordCursor } from "../records/index.ts";
@@ -12,6 +13,7 @@ export interface WorldOptions {
   readonly disk?: MemoryDisk;
   readonly settings?: Readonly<Record<string, string>>;
   readonly seed?: number;
+  readonly metrics?: MetricRegistry;
 }
 
 export class BrokerWorld {
@@ -35,6 +37,7 @@ export class BrokerWorld {
     const fatal: LogError[] = [];
     const opening = Broker.open(env, {
       directory: "/store",
+      metrics: options.metrics,
       advertised: () => ({ host: "broker.test", port: 9092 }),
       // Few partitions of groups and no wait for more members keep the worlds small.
       settings: new Map(

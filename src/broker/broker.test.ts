@@ -7,6 +7,7 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 
 import { nodeEnv } from "../env/node/index.ts";
+import { MetricRegistry } from "../metrics/index.ts";
 import { settled, whenSettled } from "../partitions/index.ts";
 import { batchOf, BrokerWorld, takeValues } from "./broker-world.test.ts";
 import { Broker } from "./broker.ts";
@@ -198,4 +199,23 @@ test("whatever is done and whenever it is killed, a broker has what it acknowled
     }),
     { numRuns: 40 },
   );
+});
+
+test("the metrics count what was appended, synced and fetched", async () => {
+  const metrics = new MetricRegistry();
+  const world = await BrokerWorld.open({ metrics });
+  await world.createTopic("orders");
+  const read = (name: string): number => {
+    const found = metrics.read().find((reading) => reading.name === name);
+    return found?.value ?? Number.NaN;
+  };
+  const before = read("cordwood_appended_records_total");
+  await world.produce("orders", 0, ["a", "b"]);
+  assert.equal(read("cordwood_appended_records_total") - before, 2);
+  world.valuesOf("orders", 0);
+  assert.equal(read("cordwood_fetches_total"), 1);
+  assert.ok(read("cordwood_fetched_bytes_total") > 0);
+  assert.ok(read("cordwood_wal_sync_seconds_count") > 0);
+  assert.equal(read("cordwood_partitions"), 2);
+  assert.equal(read("cordwood_topics"), 1);
 });

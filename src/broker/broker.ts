@@ -1,10 +1,12 @@
 import type { Address, Env } from "../env/index.ts";
 import type { LogError } from "../errors/index.ts";
 import type { Applied } from "../metadata/index.ts";
+import { MetricRegistry } from "../metrics/index.ts";
 import { type Partition, Partitions } from "../partitions/index.ts";
 import type { StoreStats } from "../storage/index.ts";
 import type { ItemOutcome, TopicRef } from "./answers.ts";
 import { BrokerConfig } from "./broker-config.ts";
+import { type BrokerMetrics, registerMetrics } from "./broker-metrics.ts";
 import { ConfigAdmin } from "./config-admin.ts";
 import { GroupAdmin, groupLimitsOf, groupsTopicName } from "./group-admin.ts";
 import type {
@@ -82,6 +84,8 @@ export interface BrokerOptions {
   readonly settings?: ReadonlyMap<string, string> | undefined;
   /** Called once, when nothing may be acknowledged any more and the process must end. */
   readonly onFatal: (error: LogError) => void;
+  /** Takes the metrics of the broker; they are registered while it opens. */
+  readonly metrics?: MetricRegistry | undefined;
 }
 
 /**
@@ -109,7 +113,13 @@ export class Broker {
     this.#parts = parts;
     this.clusterId = partitions.store.storeId;
     this.nodeId = nodeId;
-    this.#fetches = { env, bytesMax: config.number("fetch.max.bytes"), waiting: 0 };
+    this.#fetches = {
+      env,
+      bytesMax: config.number("fetch.max.bytes"),
+      answered: parts.metrics.fetches,
+      answeredBytes: parts.metrics.fetchedBytes,
+      waiting: 0,
+    };
     this.#topicAdmin = new TopicAdmin({
       env,
       nodeId,
@@ -141,8 +151,14 @@ export class Broker {
     ]);
     let metadata: MetadataLog | undefined;
     const config = new BrokerConfig(startup, () => metadata?.state.brokerSettings ?? new Map());
-    const { directory, durability = "fsync" } = options;
-    const partitions = await Partitions.open(env, { directory, durability }, options.onFatal);
+    const { directory, durability = "fsync", onFatal } = options;
+    let broker: Broker | undefined;
+    const registry = options.metrics ?? new MetricRegistry();
+    const metrics = registerMetrics(registry, () => broker?.stats());
+    const observeSync = (ms: number): void => metrics.syncSeconds.record(ms / 1000);
+    const store = { directory, durability, observeSync };
+    const counters = metrics.appended;
+    const partitions = await Partitions.open(env, { store, onFatal, counters });
     try {
       metadata = await MetadataLog.open(partitions, () => env.clock.wallMs());
       const topics = new OpenTopics(partitions, config);
@@ -150,8 +166,8 @@ export class Broker {
       const dropped = partitions.dropUnopened();
       if (dropped > 0) env.events.info("dropped partitions of deleted topics", { count: dropped });
       const maintenance = new Maintenance(env);
-      const parts = { env, options, nodeId, partitions, metadata, topics, config, maintenance };
-      const broker = new Broker(parts);
+      const state = { partitions, metadata, topics, config, maintenance, metrics };
+      broker = new Broker({ env, options, nodeId, ...state });
       await broker.#start();
       return broker;
     } catch (error) {
@@ -429,4 +445,5 @@ interface BrokerParts {
   readonly topics: OpenTopics;
   readonly config: BrokerConfig;
   readonly maintenance: Maintenance;
+  readonly metrics: BrokerMetrics;
 }

@@ -1,5 +1,6 @@
 import type { Env, Timer } from "../env/index.ts";
 import { LogError } from "../errors/index.ts";
+import type { Counter } from "../metrics/index.ts";
 import type { AdvanceWaiter, Partition } from "../partitions/index.ts";
 import type { FetchedBytes } from "../storage/index.ts";
 import type { FetchedPartition, Fetching, FetchItem, FetchRequest } from "./record-verbs.ts";
@@ -9,7 +10,9 @@ export interface FetchShare {
   readonly env: Env;
   /** Most bytes of one answer. */
   readonly bytesMax: number;
-  /** Counts the fetches that wait. */
+  readonly answered: Counter;
+  readonly answeredBytes: Counter;
+  /** Fetches that wait now. */
   waiting: number;
 }
 
@@ -141,6 +144,8 @@ export class PartitionsFetch implements Fetching, AdvanceWaiter {
   #wasRead(): void {
     if (this.#isFinal || this.#hasError || this.#bytes >= this.#request.bytesMin) {
       this.#isDone = true;
+      this.#share.answered.add();
+      this.#share.answeredBytes.add(this.#bytes);
       this.#done(this.#answer);
       return;
     }

@@ -17,5 +17,11 @@ export type {
   Refused,
 } from "./outcomes.ts";
 export { PendingFrame } from "./pending-frame.ts";
-export { Partition } from "./partition.ts";
-export { Partitions, settled, type TopicOfPartition, whenSettled } from "./partitions.ts";
+export { type AppendCounters, Partition } from "./partition.ts";
+export {
+  Partitions,
+  type PartitionsOptions,
+  settled,
+  type TopicOfPartition,
+  whenSettled,
+} from "./partitions.ts";

@@ -38,8 +38,8 @@ function policyOf(settings: Readonly<Record<string, string>> = {}): TopicPolicy 
 async function open(wanted: WorldOptions = {}): Promise<World> {
   const { settings, isInternal = false, disk, durability = "fsync" } = wanted;
   const env = memoryEnv({ seed: 1, disk: disk ?? new MemoryDisk() });
-  const options = { directory: "/store", durability } as const;
-  const partitions = await env.run(Partitions.open(env, options, mustNotFail));
+  const store = { directory: "/store", durability } as const;
+  const partitions = await env.run(Partitions.open(env, { store, onFatal: mustNotFail }));
   const policy = policyOf(settings);
   const partition = partitions.openPartition({ topicId, policy, isInternal }, 0);
   return { env, partitions, partition };
@@ -468,8 +468,9 @@ test("a failed sync settles nothing as durable and is told once", async () => {
   });
   const env = memoryEnv({ seed: 1, disk });
   const told: string[] = [];
-  const options = { directory: "/store", durability: "fsync" } as const;
-  const partitions = await env.run(Partitions.open(env, options, (error) => told.push(error.code)));
+  const store = { directory: "/store", durability: "fsync" } as const;
+  const onFatal = (error: LogError): void => void told.push(error.code);
+  const partitions = await env.run(Partitions.open(env, { store, onFatal }));
   const topic = { topicId, policy: policyOf(), isInternal: false };
   const partition = partitions.openPartition(topic, 0);
   isBroken = true;

@@ -1,5 +1,6 @@
 import { invariant, LogError } from "../errors/index.ts";
 import type { TopicPolicy } from "../metadata/index.ts";
+import type { Counter } from "../metrics/index.ts";
 import {
   type BatchHeader,
   checkBatch,
@@ -29,12 +30,22 @@ export const waitersPerPartitionMax = 10_000;
 /** Largest batch that the product itself writes: one change of its own state. */
 const internalBatchBytesMax = 64 << 20;
 
+/** What is counted of all partitions together. */
+export interface AppendCounters {
+  readonly batches: Counter;
+  readonly records: Counter;
+  readonly bytes: Counter;
+  readonly duplicates: Counter;
+  readonly frames: Counter;
+}
+
 /** What all partitions of a store share. */
 export interface PartitionShare {
   readonly store: Store;
   /** One for all: nothing is kept in it between two calls. */
   readonly header: BatchHeader;
   readonly cursor: RecordCursor;
+  readonly counters: AppendCounters;
   /** Why nothing may be appended any more; undefined while all is well. */
   readonly fatalError: LogError | undefined;
   /** Lets the event loop turn once. */
@@ -377,6 +388,7 @@ export class Partition implements FrameMember {
 
   #duplicate(batch: RememberedBatch): Duplicate {
     const isLogAppendTime = this.#policy.timestampType === "log-append-time";
+    this.#share.counters.duplicates.add();
     return {
       kind: "duplicate",
       baseOffset: batch.baseOffset,
@@ -389,7 +401,7 @@ export class Partition implements FrameMember {
 
   #put(bytes: Uint8Array, nowMs: number): AppendOutcome {
     const log = this.#log;
-    const { store, header } = this.#share;
+    const { store, header, counters } = this.#share;
     const baseOffset = log.endOffset;
     const isLogAppendTime = this.#policy.timestampType === "log-append-time";
     if (isLogAppendTime) patchLogAppendTime(bytes, 0, nowMs);
@@ -406,6 +418,9 @@ export class Partition implements FrameMember {
     store.append(log, bytes, header);
     // The store may have tried to write the frame at once.
     if (frame.error !== undefined) return refuse(frame.error.code, frame.error.message);
+    counters.batches.add();
+    counters.records.add(lastOffset - baseOffset + 1);
+    counters.bytes.add(bytes.length);
     return {
       kind: "appended",
       baseOffset,

@@ -1,6 +1,7 @@
 import type { Env } from "../env/index.ts";
 import { invariant, LogError } from "../errors/index.ts";
 import type { TopicPolicy } from "../metadata/index.ts";
+import { Counter } from "../metrics/index.ts";
 import { BatchHeader, RecordCursor } from "../records/index.ts";
 import {
   type FrameEntry,
@@ -11,11 +12,18 @@ import {
 } from "../storage/index.ts";
 import type { AppendOutcome } from "./outcomes.ts";
 import { PartitionState } from "./partition-state.ts";
-import { Partition, type PartitionShare } from "./partition.ts";
+import { type AppendCounters, Partition, type PartitionShare } from "./partition.ts";
 import { PendingFrame } from "./pending-frame.ts";
 
 /** Largest that a batch of a compacted topic may be without its compression, when its keys are looked at. */
 const inflatedBytesMax = 64 << 20;
+
+export interface PartitionsOptions {
+  readonly store: StoreOptions;
+  /** Called once, when nothing may be acknowledged any more and the process must end. */
+  readonly onFatal: (error: LogError) => void;
+  readonly counters?: AppendCounters | undefined;
+}
 
 export interface TopicOfPartition {
   readonly topicId: string;
@@ -27,6 +35,7 @@ export interface TopicOfPartition {
 export class Partitions implements StoreOwner, PartitionShare {
   readonly header = new BatchHeader();
   readonly cursor = new RecordCursor({ inflatedBytesMax });
+  readonly counters: AppendCounters;
   readonly #env: Env;
   readonly #onFatal: (error: LogError) => void;
   #store: Store | undefined;
@@ -39,23 +48,19 @@ export class Partitions implements StoreOwner, PartitionShare {
   #written: PendingFrame[] = [];
   #fatalError: LogError | undefined;
 
-  private constructor(env: Env, onFatal: (error: LogError) => void) {
+  private constructor(env: Env, { onFatal, counters }: PartitionsOptions) {
     this.#env = env;
     this.#onFatal = onFatal;
+    this.counters = counters ?? uncounted();
   }
 
   /**
-   * Opens the store and recovers the state of every partition in it. `onFatal` is called once, when
-   * nothing may be acknowledged any more and the process must end.
+   * Opens the store and recovers the state of every partition in it.
    * @throws LogError as the opening of the store, data_corrupt, format_newer.
    */
-  static async open(
-    env: Env,
-    options: StoreOptions,
-    onFatal: (error: LogError) => void,
-  ): Promise<Partitions> {
-    const partitions = new Partitions(env, onFatal);
-    partitions.#store = await Store.open(env, options, partitions);
+  static async open(env: Env, options: PartitionsOptions): Promise<Partitions> {
+    const partitions = new Partitions(env, options);
+    partitions.#store = await Store.open(env, options.store, partitions);
     for (const log of partitions.store.logs()) {
       if (!partitions.#recovered.has(log)) partitions.#recovered.set(log, new PartitionState());
     }
@@ -158,6 +163,7 @@ export class Partitions implements StoreOwner, PartitionShare {
   }
 
   written(frameSeq: number): void {
+    this.counters.frames.add();
     const frame = this.#open;
     if (frame === undefined) return;
     this.#open = undefined;
@@ -206,6 +212,17 @@ export class Partitions implements StoreOwner, PartitionShare {
     for (const frame of frames) frame.settle(error);
     open?.settle(error);
   }
+}
+
+/** Counters that nobody reads. */
+function uncounted(): AppendCounters {
+  return {
+    batches: new Counter(),
+    records: new Counter(),
+    bytes: new Counter(),
+    duplicates: new Counter(),
+    frames: new Counter(),
+  };
 }
 
 /** Stands for every frame that is durable already. */

@@ -91,8 +91,9 @@ class World {
 
   async open(disk?: MemoryDisk): Promise<void> {
     if (disk !== undefined) this.env = memoryEnv({ seed: 1, disk });
-    const options = { directory: "/store", durability: "fsync" } as const;
-    this.#partitions = await this.env.run(Partitions.open(this.env, options, mustNotFail));
+    const store = { directory: "/store", durability: "fsync" } as const;
+    const opening = Partitions.open(this.env, { store, onFatal: mustNotFail });
+    this.#partitions = await this.env.run(opening);
     this.opened = Array.from({ length: partitionCount }, (_, index) =>
       this.partitions.openPartition({ topicId, policy, isInternal: false }, index),
     );
