@@ -54,7 +54,6 @@ export const outcomes = {
   topic_exists: fails(36, "already_exists", 409, 4),
   partition_not_found: retries(3, "not_found", 404, 3),
   offset_out_of_range: fails(1, "out_of_range", 416, 3),
-  offset_conflict: fails(42, "aborted", 412, 4),
   leader_epoch_fenced: retries(74, "aborted", 409, 4),
   leader_epoch_unknown: retries(75, "unavailable", 503, 1),
   fetch_session_not_found: retries(70, "not_found", 404, 1),
@@ -63,7 +62,6 @@ export const outcomes = {
   sequence_out_of_order: fails(45, "failed_precondition", 409, 4),
   sequence_duplicate: fails(46, "already_exists", 409, 4),
   producer_fenced: fails(47, "aborted", 409, 4),
-  producer_unknown: fails(59, "failed_precondition", 409, 4),
   // Groups.
   group_id_invalid: fails(24, "invalid_argument", 400, 2),
   group_not_found: fails(69, "not_found", 404, 3),
