@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 
 import * as fc from "fast-check";
 
@@ -218,4 +220,21 @@ test("the metrics count what was appended, synced and fetched", async () => {
   assert.ok(read("cordwood_wal_sync_seconds_count") > 0);
   assert.equal(read("cordwood_partitions"), 2);
   assert.equal(read("cordwood_topics"), 1);
+});
+
+test("an idle partition costs less than four kilobytes", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect: unknown = runInNewContext("gc");
+  assert.ok(typeof collect === "function");
+  const world = await BrokerWorld.open();
+  const used = (): number => {
+    collect();
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return heapUsed + arrayBuffers;
+  };
+  const before = used();
+  await world.createTopic("wide", 5000);
+  const each = (used() - before) / 5000;
+  assert.ok(each < 4096, `${Math.round(each)} bytes each`);
+  assert.equal(world.broker.stats().partitions, 5001);
 });

@@ -147,7 +147,9 @@ test("a closing broker answers the fetches that wait", async () => {
   await world.run(world.broker.close());
   await world.pass(1);
   assert.equal(fetching.isDone, true);
-  assert.equal(answers.length, 1);
+  assert.equal(answers[0]?.errorCode, "closed");
+  const refused = world.broker.partition("orders", 0)?.append(batchOf(["x"], 0), 0);
+  assert.equal(refused?.kind === "refused" && refused.code, "closed");
 });
 
 test("records in segments are read like those in the write-ahead log", async () => {

@@ -106,11 +106,7 @@ export class PartitionsFetch implements Fetching, AdvanceWaiter {
   /** Undefined where the item is read; a promise where that takes the device. */
   #readOne(item: FetchItem): Promise<FetchedBytes | undefined> | undefined {
     const { partition } = item;
-    if (partition.isClosed) {
-      this.#add(partition, undefined, new LogError("topic_not_found", "the topic was deleted"));
-      return undefined;
-    }
-    const fault = partition.epochFault(item.currentLeaderEpoch);
+    const fault = partition.closeReason ?? partition.epochFault(item.currentLeaderEpoch);
     if (fault !== undefined) {
       this.#add(partition, undefined, fault);
       return undefined;
@@ -174,7 +170,7 @@ export class PartitionsFetch implements Fetching, AdvanceWaiter {
   #isEnough(): boolean {
     let bytes = this.#bytes;
     for (const [index, { partition }] of this.#request.items.entries()) {
-      if (partition.isClosed) return true;
+      if (partition.closeReason !== undefined) return true;
       bytes += partition.durableBytes - (this.#seenBytes[index] ?? 0);
     }
     return bytes >= this.#request.bytesMin;

@@ -8,7 +8,7 @@ import {
   Groups,
 } from "../coordination/index.ts";
 import type { Env, Timer } from "../env/index.ts";
-import type { ErrorCode, LogError } from "../errors/index.ts";
+import { type ErrorCode, LogError } from "../errors/index.ts";
 import type { Partition, PendingFrame } from "../partitions/index.ts";
 import { BatchBuilder } from "../records/index.ts";
 import type { Store } from "../storage/index.ts";
@@ -86,8 +86,10 @@ export class GroupCoordinator {
     }
     await replay(partition, coordinator.#settledOffset, (record) => {
       const key = record.key();
-      // Another program's record, such as one of a later version, names its kind in its key.
-      if (key !== undefined) coordinator.#groups.replay({ key, value: record.value() });
+      if (key === undefined) {
+        throw new LogError("data_corrupt", `group record ${record.offset} has no key`);
+      }
+      coordinator.#groups.replay({ key, value: record.value() });
     });
     coordinator.#settledOffset = partition.highWatermark;
     isReplayed = true;

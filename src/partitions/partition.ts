@@ -73,7 +73,7 @@ export class Partition implements FrameMember {
   readonly #state: PartitionState;
   readonly #isInternal: boolean;
   #policy: TopicPolicy;
-  #isClosed = false;
+  #closeReason: LogError | undefined;
   /** End of what is durable. Never falls, never above `#writtenEnd`. */
   #highWatermark: number;
   /** End of what is in the log; above it lies what the open frame has. Never above the log end offset. */
@@ -112,8 +112,9 @@ export class Partition implements FrameMember {
     this.#policy = policy;
   }
 
-  get isClosed(): boolean {
-    return this.#isClosed;
+  /** Why nothing can be appended or read any more; undefined while the partition is open. */
+  get closeReason(): LogError | undefined {
+    return this.#closeReason;
   }
 
   /** First offset that can be read. */
@@ -258,6 +259,7 @@ export class Partition implements FrameMember {
    * @throws LogError offset_out_of_range, and what the frame fails with, such as storage_full.
    */
   async deleteRecords(before: number | undefined): Promise<number> {
+    if (this.#closeReason !== undefined) throw this.#closeReason;
     const target = before ?? this.#highWatermark;
     if (target > this.#highWatermark || target < 0) throw this.#outOfRange(target);
     if (target <= this.#log.startOffset) return this.#log.startOffset;
@@ -273,7 +275,7 @@ export class Partition implements FrameMember {
   /** Forgets records that are older or more than the topic's policy keeps. */
   retain(nowMs: number): void {
     const { isTrimmed, retentionMs, retentionBytes } = this.#policy;
-    if (!isTrimmed || this.#isClosed || this.#isInternal) return;
+    if (!isTrimmed || this.#closeReason !== undefined || this.#isInternal) return;
     if (retentionMs === undefined && retentionBytes === undefined) return;
     this.#share.store.retain(this.#log, {
       nowMs,
@@ -297,8 +299,8 @@ export class Partition implements FrameMember {
   }
 
   /** Refuses appends from now on and wakes whoever waits. */
-  close(): void {
-    this.#isClosed = true;
+  close(reason: LogError): void {
+    this.#closeReason = reason;
     const waiters = this.#waiters;
     this.#waiters = undefined;
     if (waiters !== undefined) for (const waiter of waiters) waiter.advanced();
@@ -335,8 +337,8 @@ export class Partition implements FrameMember {
 
   #batchFault(bytes: Uint8Array, bytesMax: number): Refused | undefined {
     const { header, fatalError } = this.#share;
-    if (this.#isClosed) return refuse("topic_not_found", "the topic was deleted");
-    if (fatalError !== undefined) return refuse(fatalError.code, fatalError.message);
+    const end = this.#closeReason ?? fatalError;
+    if (end !== undefined) return refuse(end.code, end.message);
     if (bytes.length > bytesMax) {
       const reason = `a batch of ${bytes.length} bytes, max.message.bytes of the topic is ${bytesMax}`;
       return refuse("record_too_large", reason);

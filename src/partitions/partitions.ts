@@ -98,7 +98,7 @@ export class Partitions implements StoreOwner, PartitionShare {
 
   /** Closes a partition and forgets its records for ever. */
   dropPartition(partition: Partition): void {
-    partition.close();
+    partition.close(new LogError("topic_not_found", "the topic was deleted"));
     const log = this.store.openLog(partition.topicId, partition.index);
     this.#partitions.delete(log);
     this.store.dropLog(log);
@@ -114,9 +114,10 @@ export class Partitions implements StoreOwner, PartitionShare {
 
   /** Refuses appends, wakes whoever waits, and closes the store with a clean end. */
   async close(): Promise<void> {
-    for (const partition of this.#partitions.values()) partition.close();
+    const reason = new LogError("closed", "the store is closed");
+    for (const partition of this.#partitions.values()) partition.close(reason);
     await this.store.close();
-    this.#settleAll(new LogError("closed", "the store is closed"));
+    this.#settleAll(reason);
   }
 
   /** Lets the event loop turn once. */

@@ -84,7 +84,7 @@ async function walk(
     } finally {
       fetched.release();
     }
-    await log.turn();
+    if (next !== undefined) await log.turn();
   }
 }
 
