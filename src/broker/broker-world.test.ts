@@ -1,11 +1,11 @@
 // A broker in a world in memory, for the tests beside this file.
 import assert from "node:assert/strict";
 
-import { MemoryDisk, memoryEnv, type MemoryEnv } from "../env/index.ts";
+import { MemoryDisk, memoryEnv, type MemoryEnv, seededFates } from "../env/index.ts";
 import type { MetricRegistry } from "../metrics/index.ts";
 import type { LogError } from "../errors/index.ts";
 import { type AppendOutcome, settled, whenSettled } from "../partitions/index.ts";
-import { BatchBuilder, RecordCursor } from "../records/index.ts";
+import { BatchBuilder, BatchHeader, RecordCursor } from "../records/index.ts";
 import { Broker } from "./broker.ts";
 import type { FetchedPartition, Fetching } from "./record-verbs.ts";
 
@@ -78,6 +78,12 @@ export class BrokerWorld {
     return BrokerWorld.open({ ...options, disk, seed: this.#seed + 1 });
   }
 
+  /** The power goes, and a broker is started on what the disk has kept. */
+  async crashAndOpen(fateSeed: number): Promise<BrokerWorld> {
+    const disk = this.env.disk.crash(seededFates(fateSeed));
+    return BrokerWorld.open({ disk, seed: this.#seed + 1 });
+  }
+
   async closeAndOpen(options: WorldOptions = {}): Promise<BrokerWorld> {
     await this.run(this.broker.close());
     return BrokerWorld.open({ ...options, disk: this.env.disk, seed: this.#seed + 1 });
@@ -128,10 +134,33 @@ export class BrokerWorld {
   }
 
   /** All values of a partition from an offset on. */
-  valuesOf(topic: string, index: number, offset = 0): string[] {
-    const { answers } = this.startFetch(topic, index, { offset });
-    return answers.flatMap((answer) => takeValues(answer));
+  async valuesOf(topic: string, index: number, offset = 0): Promise<string[]> {
+    const partition = this.broker.partition(topic, index);
+    assert.ok(partition !== undefined, `${topic}/${index} is there`);
+    const values: string[] = [];
+    let fetchOffset = offset;
+    while (fetchOffset < partition.highWatermark) {
+      const items = [{ partition, fetchOffset, bytesMax: 1 << 20 }];
+      const request = { items, bytesMin: 1, bytesMax: 1 << 20, waitMsMax: 1000 };
+      const reading = new Promise<FetchedPartition[]>((resolve) => {
+        this.broker.fetch(request, resolve);
+      });
+      const [answer] = await this.run(reading);
+      assert.ok(answer?.fetched !== undefined, answer?.errorMessage ?? "nothing was fetched");
+      fetchOffset = endOf(answer.fetched.bytes);
+      values.push(...takeValues(answer));
+    }
+    return values;
   }
+}
+
+/** The offset behind the last batch. */
+function endOf(bytes: Uint8Array): number {
+  const header = new BatchHeader();
+  for (let position = 0; position < bytes.length; position += header.sizeBytes) {
+    header.read(bytes, position);
+  }
+  return header.nextOffset;
 }
 
 export function batchOf(values: readonly string[], timestampMs: number): Uint8Array {

@@ -78,6 +78,7 @@ type Action =
   | { readonly kind: "commit"; readonly topic: number; readonly offset: number }
   | { readonly kind: "checkpoint" }
   | { readonly kind: "kill" }
+  | { readonly kind: "crash"; readonly seed: number }
   | { readonly kind: "close" };
 
 const topic = fc.nat({ max: 2 });
@@ -98,6 +99,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   }),
   fc.constant({ kind: "checkpoint" as const }),
   fc.constant({ kind: "kill" as const }),
+  fc.record({ kind: fc.constant("crash" as const), seed: fc.nat() }),
   fc.constant({ kind: "close" as const }),
 );
 
@@ -114,6 +116,7 @@ type Model = Map<string, Expected>;
 async function act(world: BrokerWorld, model: Model, wanted: Action): Promise<BrokerWorld> {
   const { broker } = world;
   if (wanted.kind === "kill") return world.killAndOpen();
+  if (wanted.kind === "crash") return world.crashAndOpen(wanted.seed);
   if (wanted.kind === "close") return world.closeAndOpen();
   if (wanted.kind === "checkpoint") {
     await world.pass(400_000);
@@ -174,15 +177,16 @@ async function mustBeAs(world: BrokerWorld, model: Model): Promise<void> {
   const { offsets } = await world.run(
     world.broker.fetchOffsets({ groupId: "readers", partitions: undefined }),
   );
-  const found = world.broker
-    .listTopics()
-    .filter(({ isInternal }) => !isInternal)
-    .map(({ name, partitions }) => ({
+  const found: unknown[] = [];
+  for (const { name, isInternal, partitions } of world.broker.listTopics()) {
+    if (isInternal) continue;
+    found.push({
       name,
       partitionCount: partitions.length,
-      values: world.valuesOf(name, 0),
+      values: await world.valuesOf(name, 0),
       committed: offsets.find((offset) => offset.topic === name)?.offset,
-    }));
+    });
+  }
   const expected = [...model]
     .map(([name, rest]) => ({ name, ...rest }))
     .toSorted((left, right) => (left.name < right.name ? -1 : 1));
@@ -214,7 +218,7 @@ test("the metrics count what was appended, synced and fetched", async () => {
   const before = read("cordwood_appended_records_total");
   await world.produce("orders", 0, ["a", "b"]);
   assert.equal(read("cordwood_appended_records_total") - before, 2);
-  world.valuesOf("orders", 0);
+  await world.valuesOf("orders", 0);
   assert.equal(read("cordwood_fetches_total"), 1);
   assert.ok(read("cordwood_fetched_bytes_total") > 0);
   assert.ok(read("cordwood_wal_sync_seconds_count") > 0);

@@ -195,11 +195,11 @@ test("a full disk refuses records and loses none; with room again the same broke
   state.isFull = true;
   const error = await world.produce("orders", 0, ["lost"]);
   assert.deepEqual([error?.code, error?.isRetriable], ["storage_full", true]);
-  assert.deepEqual(world.valuesOf("orders", 0), ["a"]);
+  assert.deepEqual(await world.valuesOf("orders", 0), ["a"]);
   state.isFull = false;
   assert.equal(await world.produce("orders", 0, ["b"]), undefined);
-  assert.deepEqual(world.valuesOf("orders", 0), ["a", "b"]);
-  assert.deepEqual((await world.killAndOpen()).valuesOf("orders", 0), ["a", "b"]);
+  assert.deepEqual(await world.valuesOf("orders", 0), ["a", "b"]);
+  assert.deepEqual(await (await world.killAndOpen()).valuesOf("orders", 0), ["a", "b"]);
   assert.deepEqual(world.fatal, []);
 });
 

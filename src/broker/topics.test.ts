@@ -165,7 +165,7 @@ test("a deleted topic is gone with its records; the name made anew is another to
   await world.createTopic("orders", 1);
   const reopened = await world.killAndOpen();
   assert.notEqual(reopened.broker.topicNamed("orders")?.topicId, topicId);
-  assert.deepEqual(reopened.valuesOf("orders", 0), []);
+  assert.deepEqual(await reopened.valuesOf("orders", 0), []);
   assert.equal(reopened.broker.stats().partitions, 2, "the new one and the metadata log");
 });
 
@@ -202,7 +202,7 @@ test("a topic grows and never shrinks; the old partitions keep their records", a
   }
   const reopened = await world.killAndOpen();
   assert.equal(reopened.broker.topicNamed("orders")?.partitions.length, 4);
-  assert.deepEqual(reopened.valuesOf("orders", 1), ["kept"]);
+  assert.deepEqual(await reopened.valuesOf("orders", 1), ["kept"]);
 });
 
 test("a change that cannot be written is not made, and can be made when there is room", async () => {
