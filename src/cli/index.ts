@@ -5,5 +5,10 @@
  * command loads only what it needs. Knows nothing that a program could not do with the rooms below.
  * Start reading at `main.ts`, the entry; each command is a file with a `register` function.
  */
+export { registerVersion } from "./about.ts";
+export { registerConsume } from "./consume.ts";
 export { exitCodeOf } from "./failure.ts";
+export { registerGroup } from "./group.ts";
+export { registerProduce } from "./produce.ts";
 export { registerServe } from "./serve.ts";
+export { registerTopic } from "./topic.ts";

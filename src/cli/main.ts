@@ -9,8 +9,7 @@ import { join } from "node:path";
 enableCompileCache(cacheDirectory());
 
 const { Command } = await import("commander");
-const { exitCodeOf } = await import("./failure.ts");
-const { registerServe } = await import("./serve.ts");
+const commands = await import("./index.ts");
 const { version } = await import("./version.ts");
 
 const program = new Command("cordwood")
@@ -19,12 +18,17 @@ const program = new Command("cordwood")
   .helpOption("-h, --help", "print this")
   .showHelpAfterError("(--help shows what there is)")
   .exitOverride();
-registerServe(program);
+commands.registerServe(program);
+commands.registerProduce(program);
+commands.registerConsume(program);
+commands.registerTopic(program);
+commands.registerGroup(program);
+commands.registerVersion(program);
 
 try {
   await program.parseAsync();
 } catch (error) {
-  process.exitCode = exitCodeOf(error);
+  process.exitCode = commands.exitCodeOf(error);
 }
 
 /** Within the sources' own modules where they are run, else where the user's caches are. */
