@@ -212,9 +212,12 @@ export class FileWal {
     const isCovered = end + FILL_AHEAD_BYTES <= file.filledTo;
     if (isCovered || file.filledTo >= this.#identity.fileBytesMax) return;
     const from = Math.max(file.filledTo, end);
+    const room = Math.max(this.#identity.fileBytesMax - from, 0);
+    const zeros = this.#zeros.subarray(0, room);
+    if (zeros.length === 0) return;
     try {
-      file.file.write([this.#zeros], from);
-      file.filledTo = from + FILL_BYTES;
+      file.file.write([zeros], from);
+      file.filledTo = from + zeros.length;
     } catch {
       // Only speed is lost; where the frame itself finds no room, its own write says so.
     }
