@@ -192,8 +192,9 @@ export class FrameReceiver {
     const pending = this.pendingBytes;
     const isReserved = needed <= reservedBytesMax || pending * slabGrowth >= needed;
     const bytes = isReserved ? needed : Math.max(slabBytesMax, pending * slabGrowth);
-    // More than one whole frame may be pending while the connection is held back.
-    const next = this.#pool.acquire(Math.max(bytes, pending + 1, this.#usual));
+    // Whole frames may be pending while the connection is held back: room for more comes behind them.
+    const held = pending < needed ? 0 : pending + this.#usual;
+    const next = this.#pool.acquire(Math.max(bytes, held, this.#usual));
     next.source.bytes.set(this.peek(pending), 0);
     this.slab.release();
     this.slab = next;
