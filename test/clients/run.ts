@@ -41,12 +41,22 @@ const { values: given } = parseArgs({
 const chosen = programs.filter(({ name }) => given.only === undefined || name === given.only);
 if (chosen.length === 0) throw new Error(`--only: no client is named ${given.only}`);
 
-const server = given.bootstrap === undefined ? await startServer({ args: quickGroups }) : undefined;
-const bootstrap = given.bootstrap ?? server?.bootstrap ?? "";
 const outcomes: Outcome[] = [];
-for (const program of chosen) outcomes.push(await run(program, bootstrap));
-await server?.stop();
+if (given.bootstrap === undefined) await againstOurs();
+else for (const program of chosen) outcomes.push(await run(program, given.bootstrap));
 summarise(outcomes);
+
+/** A server that does not start, or does not end as it should, fails like a program. */
+async function againstOurs(): Promise<void> {
+  const startMs = performance.now();
+  try {
+    await using server = await startServer({ args: quickGroups });
+    for (const program of chosen) outcomes.push(await run(program, server.bootstrap));
+  } catch (error) {
+    say(`server: FAILED ${error instanceof Error ? error.message : String(error)}`);
+    outcomes.push({ name: "server", passed: 0, failed: 1, ms: performance.now() - startMs });
+  }
+}
 
 async function run(program: ClientProgram, address: string): Promise<Outcome> {
   const { name, install, command } = program;

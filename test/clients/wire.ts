@@ -13,6 +13,7 @@ export class Wire {
   #correlation = 0;
   #received: Buffer = Buffer.alloc(0);
   #failure: Error | undefined;
+  #isDeaf = false;
 
   /** Resolves once connected, rejects when refused. */
   static async connect(bootstrap: string): Promise<Wire> {
@@ -48,11 +49,17 @@ export class Wire {
     return answer.promise;
   }
 
+  /** From now on no answer is received, as if the network had lost them; requests still go out. */
+  deafen(): void {
+    this.#isDeaf = true;
+  }
+
   close(): void {
     this.#fail(new Error("closed by the test"));
   }
 
   #receive(bytes: Buffer): void {
+    if (this.#isDeaf) return;
     this.#received = this.#received.length === 0 ? bytes : Buffer.concat([this.#received, bytes]);
     for (;;) {
       if (this.#received.length < 4) return;

@@ -12,8 +12,6 @@ import {
 } from "../clients/wire.ts";
 import type { Random } from "./random.ts";
 
-/** Batches of one producer on one partition that may wait for their answer; the protocol remembers five. */
-const inFlightMax = 5;
 const batchRecordsMax = 20;
 const paddingBytesMax = 600;
 const paceMs = 3;
@@ -34,7 +32,7 @@ interface Outgoing {
 /** What one producer knows about one partition. */
 class Lane {
   readonly acknowledged: Acknowledged[] = [];
-  /** Sent at least once and not yet acknowledged, in order; at most `inFlightMax`. */
+  /** Sent at least once and not yet acknowledged, in order. */
   readonly outstanding: Outgoing[] = [];
   nextSequence = 0;
 }
@@ -44,6 +42,8 @@ export interface ProducerOptions {
   readonly bootstrap: string;
   readonly topic: string;
   readonly partitionCount: number;
+  /** Batches of one partition that may wait for their answers at a time. */
+  readonly inFlightMax: number;
   readonly random: Random;
 }
 
@@ -56,6 +56,10 @@ export class Producer {
   #isAbandoned = false;
   /** An answer that no correct server gives; the run ends with it. */
   #failure: Error | undefined;
+  /** Batches that were sent once more, because their answer was lost or never given. */
+  #resentCount = 0;
+  /** The connection of now. */
+  #wire: Wire | undefined;
 
   constructor(options: ProducerOptions) {
     this.number = options.number;
@@ -65,6 +69,10 @@ export class Producer {
 
   get identity(): ProducerIdentity | undefined {
     return this.#identity;
+  }
+
+  get resentCount(): number {
+    return this.#resentCount;
   }
 
   get acknowledgedCount(): number {
@@ -91,6 +99,11 @@ export class Producer {
     this.#isStopped = true;
   }
 
+  /** Loses all answers of this connection: what it still sends is written and never acknowledged. */
+  deafen(): void {
+    this.#wire?.deafen();
+  }
+
   /** Gives up what is outstanding too. */
   abandon(): void {
     this.#isAbandoned = true;
@@ -104,6 +117,7 @@ export class Producer {
   /** One connection: resends what is outstanding, then writes on, until the first failure. */
   async #session(): Promise<void> {
     const wire = await Wire.connect(this.#options.bootstrap);
+    this.#wire = wire;
     try {
       this.#identity ??= await initProducerId(wire);
       const failed = Promise.withResolvers<never>();
@@ -111,6 +125,7 @@ export class Producer {
         this.#send(wire, partition, lane, batch).catch(failed.reject);
       };
       for (const [partition, lane] of this.lanes.entries()) {
+        this.#resentCount += lane.outstanding.length;
         for (const batch of lane.outstanding) send(partition, lane, batch);
       }
       while (!this.#isDone()) {
@@ -124,7 +139,7 @@ export class Producer {
 
   /** One new batch to a random partition that has room. */
   #write(send: (partition: number, lane: Lane, batch: Outgoing) => void): void {
-    const { random, partitionCount } = this.#options;
+    const { random, partitionCount, inFlightMax } = this.#options;
     const partition = random.below(partitionCount);
     const lane = this.lanes[partition];
     if (!lane || !this.#identity || lane.outstanding.length >= inFlightMax) return;

@@ -2,7 +2,7 @@
 // what its forerunners acknowledged.
 import { setTimeout as delay } from "node:timers/promises";
 
-import { createTopic, initProducerId, untilLoaded, Wire } from "../clients/wire.ts";
+import { createTopic, initProducerId, readBatches, untilLoaded, Wire } from "../clients/wire.ts";
 import type { TestServer } from "../servers.ts";
 import { Committer } from "./commits.ts";
 import { Ledger } from "./ledger.ts";
@@ -17,6 +17,9 @@ const loadMsMax = 1_200;
 /** Some rounds also kill the successor while it starts. */
 const chanceOfKillAtStart = 0.3;
 const killAtStartMsMax = 300;
+/** Before some kills all answers are lost for a moment, so that much is written that nobody knows of. */
+const chanceOfLostAnswers = 0.5;
+const lostAnswersMsMax = 200;
 
 export type KillableServer = Pick<
   TestServer,
@@ -25,6 +28,8 @@ export type KillableServer = Pick<
 
 export interface ScenarioOptions {
   readonly rounds: number;
+  /** Unacknowledged batches of a producer on a partition; at most five, as many as a server remembers. */
+  readonly inFlightMax: number;
   readonly random: Random;
   /** Called after each round and at the end, with one line. */
   readonly report: (line: string) => void;
@@ -33,12 +38,20 @@ export interface ScenarioOptions {
 /** Runs all rounds against a running server; throws the first thing that is wrong. */
 export async function killUnderLoad(
   server: KillableServer,
-  { rounds, random, report }: ScenarioOptions,
+  { rounds, inFlightMax, random, report }: ScenarioOptions,
 ): Promise<void> {
   const { bootstrap } = server;
-  await withWire(bootstrap, async (wire) => createTopic(wire, topic, partitionCount));
+  await withWire(bootstrap, async (wire) => {
+    await createTopic(wire, topic, partitionCount);
+    // A server may begin a producer that it does not know with any sequence. Were a first batch refused by a
+    // partition that is not ready, and the second one taken, the first could never be written.
+    for (let partition = 0; partition < partitionCount; partition += 1) {
+      await untilLoaded(async () => readBatches(wire, topic, partition, 0));
+    }
+  });
   const producers = Array.from({ length: producerCount }, (_, number) => {
-    return new Producer({ number, bootstrap, topic, partitionCount, random: random.fork() });
+    const own = { number, random: random.fork() };
+    return new Producer({ ...own, bootstrap, topic, partitionCount, inFlightMax });
   });
   const committer = new Committer(bootstrap, "kill-group", topic);
   const ledger = new Ledger(topic, producers, partitionCount);
@@ -47,6 +60,10 @@ export async function killUnderLoad(
   try {
     for (let round = 1; round <= rounds; round += 1) {
       await load.during(delay(loadMsMin + random.below(loadMsMax - loadMsMin)));
+      if (random.chance(chanceOfLostAnswers)) {
+        producers.forEach((producer) => producer.deafen());
+        await load.during(delay(random.below(lostAnswersMsMax)));
+      }
       await server.kill("SIGKILL");
       const acknowledged = countAcknowledged(producers);
       const isKilledAtStart = await mayKillAtStart(server, random);
@@ -82,7 +99,12 @@ async function everythingAgain(
   const read = await withWire(server.bootstrap, async (wire) => ledger.check(wire));
   const acknowledged = countAcknowledged(producers);
   if (read !== acknowledged) throw new Error(`${acknowledged} acknowledged, ${read} read back`);
-  return `at the end: ${acknowledged} acknowledged, ${read} read back, each once and in order`;
+  const resent = producers.reduce((sum, { resentCount }) => sum + resentCount, 0);
+  if (resent === 0) throw new Error("no batch was ever sent again: the test has missed its point");
+  return (
+    `at the end: ${acknowledged} acknowledged, ${read} read back, each once and in order; ` +
+    `${resent} batches were sent more than once`
+  );
 }
 
 async function mayKillAtStart(server: KillableServer, random: Random): Promise<boolean> {
