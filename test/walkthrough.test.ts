@@ -82,13 +82,14 @@ interface ConsumedRecord {
 function parse(line: string): ConsumedRecord {
   const record: unknown = JSON.parse(line);
   assert.ok(typeof record === "object" && record !== null, line);
-  const value: unknown = Reflect.get(record, "value");
+  const [key, value]: unknown[] = [Reflect.get(record, "key"), Reflect.get(record, "value")];
+  assert.ok(typeof key === "string" && typeof value === "string", line);
   assert.equal(Reflect.get(record, "topic"), topic);
   return {
     partition: Number(Reflect.get(record, "partition")),
     offset: Number(Reflect.get(record, "offset")),
-    key: String(Reflect.get(record, "key")),
-    value: typeof value === "string" ? value : JSON.stringify(value),
+    key,
+    value,
   };
 }
 
@@ -134,7 +135,7 @@ async function cordwood(
   input?: string,
 ): Promise<string> {
   const child = spawn(process.execPath, [cordwoodMain, ...args], {
-    env: { ...process.env, CORDWOOD_URL: server.bootstrap },
+    env: { ...process.env, CORDWOOD_URL: `kafka://${server.bootstrap}` },
     timeout: commandMsMax,
   });
   const stdout: Buffer[] = [];
