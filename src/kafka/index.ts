@@ -28,13 +28,14 @@ export {
   apiNames,
   apis,
   offeredVersions,
+  requestCodec,
+  responseCodec,
 } from "./registry.ts";
 export { type Exchange, type Handler, type Handlers, type Peer } from "./exchange.ts";
 export { FrameReceiver, type Slab, SlabPool } from "./frames.ts";
 export { correlationIdAt, decodeResponse, encodeRequest, encodeResponse } from "./header.ts";
 export { type KafkaLimits, defaultLimits } from "./limits.ts";
 export { KafkaListener, type KafkaListenerStats, type KafkaListenOptions } from "./listener.ts";
-export { requestCodec, responseCodec } from "./registry.ts";
 export { type KafkaHandlersOptions, kafkaHandlers } from "./handlers/handlers.ts";
 export {
   type Acks,

@@ -7,6 +7,7 @@ export const alterConfigs = api(
     resources: array({
       resourceType: int8,
       resourceName: string,
+      // All of them: what is not named here goes back to its default.
       configs: array({ name: string, value: string.nullable() }),
     }),
     validateOnly: bool,

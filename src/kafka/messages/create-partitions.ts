@@ -6,6 +6,7 @@ export const createPartitions = api(
   {
     topics: array({
       name: string,
+      // The new number of partitions, not the difference.
       count: int32,
       assignments: array({ brokerIds: array(int32) }).nullable(),
     }),

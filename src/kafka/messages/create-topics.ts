@@ -6,6 +6,7 @@ export const createTopics = api(
   {
     topics: array({
       name: string,
+      // -1 for the default of the server, and also where there are assignments.
       numPartitions: int32,
       replicationFactor: int16,
       assignments: array({ partitionIndex: int32, brokerIds: array(int32) }),

@@ -4,6 +4,7 @@ export const deleteRecords = api(
   [21, "DeleteRecords"],
   { min: 0, max: 2, flexible: 2 },
   {
+    // Records below the offset go; -1 stands for the high watermark.
     topics: array({ name: string, partitions: array({ partitionIndex: int32, offset: int64 }) }),
     timeoutMs: int32,
   },

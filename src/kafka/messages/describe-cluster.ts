@@ -5,6 +5,7 @@ export const describeCluster = api(
   { min: 0, max: 2, flexible: 0 },
   {
     includeClusterAuthorizedOperations: bool,
+    // 1 brokers, 2 controllers.
     endpointType: int8.since(1).default(1).essential(),
     includeFencedBrokers: bool.since(2).default(false).essential(),
   },

@@ -5,6 +5,7 @@ export const describeConfigs = api(
   { min: 1, max: 4, flexible: 4 },
   {
     resources: array({
+      // 2 a topic, 4 a broker, 32 a group. No keys (null) ask for all.
       resourceType: int8,
       resourceName: string,
       configurationKeys: array(string).nullable(),

@@ -3,6 +3,7 @@ import { api, array, bool, int16, int32, int64, string } from "../codec/schema.t
 export const describeLogDirs = api(
   [35, "DescribeLogDirs"],
   { min: 1, max: 5, flexible: 2 },
+  // Null asks for all topics.
   { topics: array({ topic: string, partitions: array(int32) }).nullable() },
   {
     throttleTimeMs: int32.default(0),

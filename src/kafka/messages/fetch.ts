@@ -17,6 +17,7 @@ export const fetch = api(
   { min: 4, max: 18, flexible: 12 },
   {
     clusterId: string.since(12).nullable().tag(0),
+    // -1 from a consumer. Later versions put it into a tagged field that consumers leave out.
     replicaId: int32.until(14).default(-1).essential(),
     replicaState: struct({ replicaId: int32.default(-1), replicaEpoch: int64.default(-1) })
       .since(15)
@@ -24,8 +25,10 @@ export const fetch = api(
       .essential(),
     maxWaitMs: int32,
     minBytes: int32,
+    // Whole batches are sent: the first one of an answer also when it is larger than these limits.
     maxBytes: int32.default(0x7fff_ffff),
     isolationLevel: int8.default(0),
+    // Session 0 with epoch 0 opens a session, epoch -1 asks for everything without one.
     sessionId: int32.since(7).default(0),
     sessionEpoch: int32.since(7).default(-1),
     topics: array({
@@ -39,6 +42,7 @@ export const fetch = api(
         logStartOffset: int64.since(5).default(-1),
         partitionMaxBytes: int32,
         replicaDirectoryId: uuid.since(17).tag(0),
+        // Kafka says "unknown" with the largest int64; nobody sends it, being the default of a tag.
         highWatermark: int64.since(18).default(Number.MAX_SAFE_INTEGER).tag(1),
       }),
     }),
@@ -74,6 +78,7 @@ export const fetch = api(
         snapshotId: struct({ endOffset: int64.default(-1), epoch: int32.default(-1) })
           .since(12)
           .tag(2),
+        // Null for a reader of uncommitted records.
         abortedTransactions: array({ producerId: int64, firstOffset: int64 }).nullable(),
         preferredReadReplica: int32.since(11).default(-1),
         records: records.nullable(),

@@ -4,7 +4,9 @@ export const findCoordinator = api(
   [10, "FindCoordinator"],
   { min: 0, max: 6, flexible: 3 },
   {
+    // One key until version 3, many from 4 on, in the answer too.
     key: string.until(3).default("").essential(),
+    // 0 a group, 1 a transactional id.
     keyType: int8.since(1).default(0).essential(),
     coordinatorKeys: array(string).since(4).default([]).essential(),
   },

@@ -7,6 +7,7 @@ export const incrementalAlterConfigs = api(
     resources: array({
       resourceType: int8,
       resourceName: string,
+      // Operations: 0 set, 1 delete, 2 append to a list, 3 subtract from it.
       configs: array({ name: string, configOperation: int8, value: string.nullable() }),
     }),
     validateOnly: bool,

@@ -4,6 +4,7 @@ export const initProducerId = api(
   [22, "InitProducerId"],
   { min: 0, max: 5, flexible: 2 },
   {
+    // Null from a producer that is idempotent and nothing else.
     transactionalId: string.nullable(),
     transactionTimeoutMs: int32,
     producerId: int64.since(3).default(-1).essential(),

@@ -7,6 +7,7 @@ export const joinGroup = api(
     groupId: string,
     sessionTimeoutMs: int32,
     rebalanceTimeoutMs: int32.since(1).default(-1),
+    // Empty from a new member; it may be sent back with an id to come again with.
     memberId: string,
     groupInstanceId: string.since(5).nullable().essential(),
     protocolType: string,
@@ -18,6 +19,7 @@ export const joinGroup = api(
     errorCode: int16,
     generationId: int32.default(-1),
     protocolType: string.since(7).nullable(),
+    // Null from version 7 on, empty before, where there is none.
     protocolName: string.nullable(7),
     leader: string,
     skipAssignment: bool.since(9).default(false),

@@ -5,6 +5,7 @@ export const leaveGroup = api(
   { min: 0, max: 5, flexible: 4 },
   {
     groupId: string,
+    // One member until version 2, many from 3 on.
     memberId: string.until(2).default("").essential(),
     members: array({
       memberId: string,

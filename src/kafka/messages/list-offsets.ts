@@ -11,6 +11,7 @@ export const listOffsets = api(
       partitions: array({
         partitionIndex: int32,
         currentLeaderEpoch: int32.since(4).default(-1),
+        // A time, or -1 end, -2 start, -3 record of the largest time, -4 and -5 of tiered storage.
         timestamp: int64,
       }),
     }),

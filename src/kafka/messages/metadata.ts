@@ -5,6 +5,7 @@ export const metadata = api(
   [3, "Metadata"],
   { min: 0, max: 13, flexible: 9 },
   {
+    // Null asks for all topics; in version 0 an empty list does, which later asks for none.
     topics: array({
       topicId: uuid.since(10).default(NIL_UUID),
       name: string.nullable(10),
@@ -32,6 +33,7 @@ export const metadata = api(
         isrNodes: array(int32),
         offlineReplicas: array(int32).since(5).default([]),
       }),
+      // The smallest int32 says that nobody asked.
       topicAuthorizedOperations: int32.since(8).default(-2_147_483_648),
     }),
     clusterAuthorizedOperations: int32.since(8).until(10).default(-2_147_483_648),

@@ -6,6 +6,7 @@ export const offsetCommit = api(
   { min: 2, max: 10, flexible: 8 },
   {
     groupId: string,
+    // -1 with an empty member id comes from a consumer that assigned itself.
     generationIdOrMemberEpoch: int32.default(-1),
     memberId: string,
     groupInstanceId: string.since(7).nullable().essential(),

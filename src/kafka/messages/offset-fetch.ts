@@ -5,6 +5,7 @@ export const offsetFetch = api(
   [9, "OffsetFetch"],
   { min: 1, max: 10, flexible: 6 },
   {
+    // One group until version 7, many from 8 on. Null topics ask for all that the group committed.
     groupId: string.until(7).default("").essential(),
     topics: array({ name: string, partitionIndexes: array(int32) })
       .until(7)
@@ -31,6 +32,7 @@ export const offsetFetch = api(
       name: string,
       partitions: array({
         partitionIndex: int32,
+        // -1 where nothing was committed.
         committedOffset: int64,
         committedLeaderEpoch: int32.since(5).default(-1),
         metadata: string.nullable(),

@@ -4,6 +4,7 @@ export const offsetForLeaderEpoch = api(
   [23, "OffsetForLeaderEpoch"],
   { min: 2, max: 4, flexible: 4 },
   {
+    // -2 from a debugging consumer, -1 from any other.
     replicaId: int32.since(3).default(-2),
     topics: array({
       topic: string,

@@ -6,9 +6,11 @@ export const produce = api(
   { min: 3, max: 13, flexible: 9 },
   {
     transactionalId: string.nullable(),
+    // -1 for all in-sync replicas; with 0 there is no answer at all, not even to an error.
     acks: int16,
     timeoutMs: int32,
     topicData: array({
+      // From version 13 on topics are told by their id, here and in Fetch.
       name: string.until(12).default(""),
       topicId: uuid.since(13).default(NIL_UUID),
       partitionData: array({ index: int32, records: records.nullable() }),
@@ -21,6 +23,7 @@ export const produce = api(
       partitionResponses: array({
         index: int32,
         errorCode: int16,
+        // -1 with an error.
         baseOffset: int64,
         logAppendTimeMs: int64.default(-1),
         logStartOffset: int64.since(5).default(-1),
