@@ -1,5 +1,5 @@
 // The codec of one message and version as straight-line JavaScript, made from its layout at first
-// use. What it prints is read best by calling `sourceOfCodec` on a small message.
+// use. Debuggers and profiles show the text by the name in its last line.
 
 import type { Codec } from "./codec.ts";
 import { elementsMax, faultsOf, reasons } from "./faults.ts";
@@ -78,7 +78,7 @@ function wideOf(
   };
 }
 
-export function sourceOfCodec(layout: Layout): {
+function sourceOfCodec(layout: Layout): {
   readonly text: string;
   readonly constants: readonly unknown[];
 } {

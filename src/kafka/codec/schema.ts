@@ -4,7 +4,7 @@
 import { NIL_UUID } from "../../bytes/index.ts";
 import { invariant } from "../../errors/index.ts";
 
-export type ScalarKind =
+type ScalarKind =
   | "bool"
   | "int8"
   | "int16"
@@ -15,7 +15,7 @@ export type ScalarKind =
   | "bytes"
   | "records";
 
-export type FieldType =
+type FieldType =
   | { readonly kind: ScalarKind }
   | { readonly kind: "array"; readonly element: FieldType }
   | { readonly kind: "struct"; readonly fields: Fields };
@@ -335,7 +335,7 @@ export function fixedBytesOf(kind: FixedKind): number {
 }
 
 /** Bytes that a value takes at least: bounds how many elements the rest of a message can hold. */
-export function bytesMinOf(shape: Shape, isNullable: boolean, isFlexible: boolean): number {
+function bytesMinOf(shape: Shape, isNullable: boolean, isFlexible: boolean): number {
   if (isFixed(shape.kind)) return fixedBytesOf(shape.kind);
   if (shape.kind !== "struct") return isFlexible ? 1 : shape.kind === "string" ? 2 : 4;
   if (isNullable) return 1;
