@@ -366,6 +366,34 @@ test("an answer is not given before its records are durable", async () => {
   await committing;
 });
 
+test("no answer overtakes the records of an earlier step", async () => {
+  const world = await worldWithTopic();
+  const { memberId, generationId } = await joined(world);
+  const order: string[] = [];
+  const member = { groupId, generationId, memberId, groupInstanceId: undefined };
+  const topic = { name: "orders" };
+  const offsets = [{ topic, partition: 0, offset: 2, leaderEpoch: undefined, metadata: "" }];
+  const both = Promise.all([
+    world.broker.commitOffsets({ ...member, offsets }).then(() => order.push("commit")),
+    world.broker.heartbeat(member).then(() => order.push("heartbeat")),
+  ]);
+  for (let count = 0; count < 20; count++) await Promise.resolve();
+  assert.deepEqual(order, [], "the commit is not durable yet");
+  await world.run(both);
+  assert.deepEqual(order, ["commit", "heartbeat"]);
+});
+
+test("whoever read an offset that then failed to reach the disk is told the one before", async () => {
+  const { disk, state } = fillingDisk();
+  const world = await worldWithTopic({ disk });
+  await commit(world, 1);
+  state.isFull = true;
+  const committing = commit(world, 2);
+  const reading = committed(world);
+  assert.equal((await committing)[0]?.errorCode, "coordinator_unavailable");
+  assert.equal(await reading, 1);
+});
+
 test("offsets of a group without members end after their retention", async () => {
   const world = await worldWithTopic({ settings: { "offsets.retention.minutes": "60" } });
   await commit(world, 5);

@@ -122,8 +122,9 @@ export class MetadataLog {
         proposal.applied = this.#state.apply(proposal.command, offset++);
       }
     }
-    for (const { applied } of proposals) {
-      if (applied !== undefined) await this.#onApplied?.(applied);
+    const hook = this.#onApplied;
+    if (hook !== undefined) {
+      for (const { applied } of proposals) if (applied !== undefined) await hook(applied);
     }
     return proposals.map((proposal) => proposal.applied ?? proposal.rejected ?? rejection());
   }

@@ -7,6 +7,9 @@ import type { OpenTopic } from "./topic-verbs.ts";
 /** Partitions opened or dropped in one turn of the event loop, so that thousands of them stall nobody. */
 const partitionsPerTurn = 250;
 
+/** A topic itself takes as much time as so many partitions, most of it for its settings. */
+const topicWork = 25;
+
 class LiveTopic implements OpenTopic {
   readonly name: string;
   readonly topicId: string;
@@ -30,6 +33,8 @@ export class OpenTopics {
   readonly #config: BrokerConfig;
   readonly #byName = new Map<string, LiveTopic>();
   readonly #byId = new Map<string, LiveTopic>();
+  /** Work done since the event loop last turned for it, counted in partitions. */
+  #sinceTurn = 0;
   /** By name; undefined after a change until somebody asks. */
   #sorted: readonly OpenTopic[] | undefined;
 
@@ -79,10 +84,11 @@ export class OpenTopics {
     this.#byName.delete(live.name);
     this.#byId.delete(live.topicId);
     this.#sorted = undefined;
-    for (const [index, partition] of live.partitions.entries()) {
-      if (index % partitionsPerTurn === partitionsPerTurn - 1) await this.#partitions.turn();
+    for (const partition of live.partitions) {
       this.#partitions.dropPartition(partition);
+      if (this.#isTurnDue(1)) await this.#partitions.turn();
     }
+    if (this.#isTurnDue(topicWork)) await this.#partitions.turn();
   }
 
   /** The settings of a topic changed. */
@@ -106,11 +112,20 @@ export class OpenTopics {
     const opened: Partition[] = [];
     for (let index = live.partitions.length; index < partitionCount; index++) {
       opened.push(this.#partitions.openPartition(live, index));
-      if (opened.length % partitionsPerTurn === 0) await this.#partitions.turn();
+      if (this.#isTurnDue(1)) await this.#partitions.turn();
     }
+    if (this.#isTurnDue(topicWork)) await this.#partitions.turn();
     // A setting may have changed while the loop turned.
     for (const partition of opened) partition.policy = live.policy;
     return opened;
+  }
+
+  /** Counts across topics: a thousand small ones are as much work as one that is large. */
+  #isTurnDue(work: number): boolean {
+    this.#sinceTurn += work;
+    if (this.#sinceTurn < partitionsPerTurn) return false;
+    this.#sinceTurn = 0;
+    return true;
   }
 
   #live(topic: Topic): LiveTopic {

@@ -1,5 +1,5 @@
 import { LogError } from "../errors/index.ts";
-import { type AppendOutcome, type Partition, settled, whenSettled } from "../partitions/index.ts";
+import { type AppendOutcome, type Partition, whenSettled } from "../partitions/index.ts";
 import { RecordCursor } from "../records/index.ts";
 
 /** Enough to make the cost of a read small, and no more than the pool keeps for later. */
@@ -44,16 +44,9 @@ function visitBatches(
   return cursor.header.nextOffset;
 }
 
-/** Resolves once it is known what became of every batch; then {@link settled} says it. */
+/** Resolves once it is known what became of every batch; then `settled` says it. */
 export function allSettled(outcomes: readonly AppendOutcome[]): Promise<void> {
   return new Promise((resolve) => {
     whenSettled(outcomes, resolve);
   });
-}
-
-/** Resolves once a batch is durable. @throws LogError why it is not. */
-export async function durable(outcome: AppendOutcome): Promise<void> {
-  await allSettled([outcome]);
-  const error = settled(outcome);
-  if (error !== undefined) throw error;
 }

@@ -20,7 +20,7 @@ import type {
 } from "./topic-verbs.ts";
 
 /** Most partitions of one broker. */
-export const partitionsMax = 200_000;
+const partitionsMax = 200_000;
 
 /** Names that only the broker itself may create. */
 const reservedNames = new Set([groupsTopicName, "__transaction_state", "__share_group_state"]);

@@ -239,6 +239,28 @@ test("ten thousand partitions are opened some at a time, and appear all at once"
   assert.ok(turns >= 39, `${turns} turns while the partitions were dropped`);
 });
 
+test("many small topics of one call leave others their turn too", async () => {
+  const world = await BrokerWorld.open();
+  const { timers } = world.env;
+  let turns = 0;
+  let isDone = false;
+  const look = (): void => {
+    turns++;
+    if (!isDone) timers.soon(look);
+  };
+  timers.soon(look);
+  const topics = Array.from({ length: 1000 }, (_, index) => ({ name: `t${index}` }));
+  const created = await world.run(world.broker.createTopics(topics));
+  assert.ok(created.every(({ errorCode }) => errorCode === undefined));
+  assert.ok(turns >= 100, `${turns} turns`);
+  isDone = true;
+  const reopened = await world.killAndOpen();
+  assert.equal(reopened.broker.listTopics().length, 1000);
+  const names = topics.map(({ name }) => ({ name }));
+  await reopened.run(reopened.broker.deleteTopics(names));
+  assert.equal(reopened.broker.listTopics().length, 0);
+});
+
 test("everything that the metadata says comes back from the checkpoint and the records after it", async () => {
   let world = await BrokerWorld.open();
   for (let round = 0; round < 4; round++) {

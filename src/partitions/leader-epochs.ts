@@ -3,7 +3,7 @@ import { invariant } from "../errors/index.ts";
 import type { EpochEnd } from "./outcomes.ts";
 
 /** Most epochs that one partition remembers; the oldest are forgotten. */
-export const epochsPerPartitionMax = 1_000;
+const epochsPerPartitionMax = 1_000;
 
 /** Which leader epoch wrote which offsets: for each epoch with records, the offset of its first. */
 export class LeaderEpochs {

@@ -278,6 +278,19 @@ test("a duplicate of a batch that is not durable yet waits for the original's fr
   assert.equal(isKnown, true);
 });
 
+test("of several frames that are not durable yet, a duplicate waits for the one with its original", async () => {
+  const { env, partition, partitions } = await open();
+  const nowMs = env.clock.wallMs();
+  const frames = [batch(), batch({ producerId: 3 }), batch()].map((bytes) => {
+    const outcome = partition.append(bytes, nowMs);
+    partitions.store.flush();
+    return outcome.kind === "appended" ? outcome.frame : assert.fail(outcome.kind);
+  });
+  const again = partition.append(batch({ producerId: 3 }), nowMs);
+  assert.ok(again.kind === "duplicate");
+  assert.equal(frames.indexOf(again.frame), 1);
+});
+
 /** A disk that refuses writes while `isFull`. */
 function fillingDisk(): { readonly disk: MemoryDisk; readonly state: { isFull: boolean } } {
   const state = { isFull: false };

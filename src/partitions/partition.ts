@@ -25,7 +25,7 @@ import { ProducerTable, type RememberedBatch } from "./producer-table.ts";
 import { findNewest, findTime, type SearchedLog } from "./time-search.ts";
 
 /** Most reads that wait for one partition; later ones are not woken and wait out their time. */
-export const waitersPerPartitionMax = 10_000;
+const waitersPerPartitionMax = 10_000;
 
 /** Largest batch that the product itself writes: one change of its own state. */
 const internalBatchBytesMax = 64 << 20;

@@ -216,7 +216,7 @@ export class ProducerTable {
 }
 
 /** Sequence numbers go from 0 to 2^31 - 1 and around. */
-export function sequenceAfter(sequence: number, count: number): number {
+function sequenceAfter(sequence: number, count: number): number {
   const after = sequence + count;
   return after > sequenceMax ? after - sequenceMax - 1 : after;
 }
