@@ -7,7 +7,7 @@ import { writeUuid } from "../bytes/index.ts";
 import { BatchHeader } from "../records/index.ts";
 import { frameCrc, FrameEntry, FrameHeader, FrameWriter } from "./frame.ts";
 
-const GOLDEN = new URL("../../test/golden/wal-frame.hex", import.meta.url);
+const GOLDEN = new URL("../../test/golden/storage/wal-frame.hex", import.meta.url);
 const magic = Uint8Array.from([0xc0, 0xd1, 0xe2, 0xf3, 0x84, 0x95, 0xa6, 0xb7]);
 
 /** [bytes, what they are]: the fields of the frame that the test builds, in order. */
