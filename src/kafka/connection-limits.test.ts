@@ -21,13 +21,12 @@ function big(size: number): Buffer {
 
 const noted: Handlers["Produce"] = () => ({ responses: [] });
 
-test("a stranger may send 64 KiB, a client as much as the limit says", async () => {
+test("a client sends as much as the limit says, also with its first request", async () => {
   for (const [size, isKnown, isServed] of [
-    [65_535, false, true],
-    [65_536, false, true],
-    [65_537, false, false],
+    [65_537, false, true],
+    [200_000, false, true],
+    [200_001, false, false],
     [65_537, true, true],
-    [199_999, true, true],
     [200_000, true, true],
     [200_001, true, false],
   ] as const) {
@@ -40,6 +39,26 @@ test("a stranger may send 64 KiB, a client as much as the limit says", async () 
     machine.settle();
     assert.equal(client.isClosed || client.isEnded, !isServed, `${size} bytes`);
     assert.equal(client.answered.includes(1), isServed, `${size} bytes`);
+  }
+});
+
+test("a stranger that announces more than 64 KiB is closed before it sends them", async () => {
+  for (const [what, position, value] of [
+    ["an API that is not there", 4, 0x7777],
+    ["a version that is not spoken", 6, 99],
+  ] as const) {
+    for (const [size, isClosed] of [
+      [65_536, false],
+      [65_537, true],
+    ] as const) {
+      const { machine } = await listening({ Produce: noted }, { requestBytesMax: 200_000 });
+      const client = machine.connect();
+      const opening = big(size).subarray(0, 1_000);
+      opening.writeInt16BE(value, position);
+      client.send(opening);
+      machine.settle();
+      assert.equal(client.isClosed || client.isEnded, isClosed, `${what}, ${size} bytes`);
+    }
   }
 });
 

@@ -201,6 +201,7 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner {
 
   #process(): void {
     let mustWait = this.#mustWait();
+    if (!this.#isKnown) this.#listenToStranger();
     try {
       while (!mustWait && this.#receiver.next()) {
         this.#frameMs = undefined;
@@ -213,6 +214,22 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner {
       this.#refuse(error.message);
     }
     if (!this.#isClosing) this.#throttle(mustWait);
+  }
+
+  /**
+   * A client may begin with a large request: what names an API and a version that are spoken here is
+   * let in as far as any client, still without memory for more than arrived.
+   */
+  #listenToStranger(): void {
+    const opening = this.#receiver.peek(framePrefixBytes + 4);
+    if (opening.length < framePrefixBytes + 4) return;
+    const view = new DataView(opening.buffer, opening.byteOffset, opening.length);
+    const api = apiNameOf(view.getInt16(framePrefixBytes));
+    const version = view.getInt16(framePrefixBytes + 2);
+    if (api === undefined) return;
+    const { versionMin, versionMax } = apis[api];
+    if (version < versionMin || version > versionMax) return;
+    this.#receiver.frameBytesMax = this.#host.limits.requestBytesMax;
   }
 
   /** Whether the next request has to wait for others. */

@@ -2,7 +2,7 @@
 export interface KafkaLimits {
   /** Largest request, without its size. */
   readonly requestBytesMax: number;
-  /** Largest request before the first valid one: a stranger gets little memory. */
+  /** Largest first request of whoever does not begin with an API and a version that are spoken here. */
   readonly firstRequestBytesMax: number;
   /** Requests of one connection that are being answered at the same time. */
   readonly requestsInFlightMax: number;
