@@ -148,10 +148,9 @@ export class GroupCoordinator {
   /** Cuts a log that grew large back to what the checkpoint does not hold. */
   async trim(): Promise<void> {
     if (this.#partition.sizeBytes < logBytesMax || this.#isClosed) return;
-    const saving = this.#store.checkpoint();
-    // Taken before the wait: a later checkpoint may begin meanwhile and not come to its end.
+    // A snapshot of before this checkpoint is surely in it, or in one that is later than it.
     const saved = this.#snapshot?.offset;
-    await saving;
+    await this.#store.checkpoint();
     if (saved !== undefined && !this.#isClosed) await this.#partition.deleteRecords(saved);
   }
 
