@@ -1,14 +1,14 @@
 import { createInterface } from "node:readline/promises";
 
 import { LogError } from "../errors/index.ts";
-import { declined, type Session } from "./session.ts";
+import { declined, type Speaking } from "./session.ts";
 
 /**
  * Says what is about to be done, and asks whether it shall be, unless `isSure`.
  * @throws LogError cancelled when the answer is not yes; invalid_argument where there is nobody to ask
  */
 export async function confirm(
-  session: Pick<Session, "say" | "signal">,
+  session: Pick<Speaking, "say" | "signal">,
   plan: string,
   isSure: boolean,
 ): Promise<void> {

@@ -6,7 +6,7 @@ import { paint, showsColor } from "./paint.ts";
 import { parsePoint } from "./range.ts";
 import { type Extent, extentsOf, offsetsAt } from "./resolve.ts";
 import { formatTable, type Row, standardFormat } from "./rows.ts";
-import { type Session, withSession } from "./session.ts";
+import { counted, type Session, withSession } from "./session.ts";
 
 export async function listGroups(flags: GroupFlags): Promise<void> {
   await withSession(flags, {}, async (session) => {
@@ -180,7 +180,7 @@ export async function deleteGroups(
       return;
     }
     const lines = plans.map(
-      ({ group, partitions }) => `  ${group}: positions in ${partitions} partitions`,
+      ({ group, partitions }) => `  ${group}: positions in ${counted(partitions, "partition")}`,
     );
     await confirm(session, `To be deleted, for good:\n${lines.join("\n")}`, flags.yes);
     const deleted: Row[] = [];

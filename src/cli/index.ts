@@ -11,4 +11,5 @@ export { exitCodeOf } from "./failure.ts";
 export { registerGroup } from "./group.ts";
 export { registerProduce } from "./produce.ts";
 export { registerServe } from "./serve.ts";
+export { registerStorage } from "./storage.ts";
 export { registerTopic } from "./topic.ts";

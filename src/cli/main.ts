@@ -23,6 +23,7 @@ commands.registerProduce(program);
 commands.registerConsume(program);
 commands.registerTopic(program);
 commands.registerGroup(program);
+commands.registerStorage(program);
 commands.registerVersion(program);
 
 try {

@@ -5,7 +5,7 @@ import type { Acks, OutgoingRecord, Producer } from "../kafka/index.ts";
 import { linesOf } from "./lines.ts";
 import type { ProduceFlags } from "./produce.ts";
 import type { Row } from "./rows.ts";
-import { type Session, withSession } from "./session.ts";
+import { counted, type Session, withSession } from "./session.ts";
 
 const acksOf: Readonly<Record<ProduceFlags["acks"], Acks>> = {
   all: "all",
@@ -91,11 +91,11 @@ class LineWriting {
     await this.#producer.flush();
     const ms = this.#session.env.clock.monotonicMs() - this.#startedMs;
     const seconds = Math.max(ms / 1_000, 0.001);
-    const noun = this.#records === 1 ? "record" : "records";
     const rate = Math.round(this.#records / seconds);
     const size = megabytes(this.#bytes);
     if (process.stderr.isTTY) process.stderr.write(CLEAR_LINE);
-    this.#session.say(`${this.#records} ${noun}, ${size}, in ${seconds.toFixed(2)} s (${rate}/s)`);
+    const taken = `${counted(this.#records, "record")}, ${size}, in ${seconds.toFixed(2)} s`;
+    this.#session.say(`${taken} (${rate}/s)`);
   }
 
   async #take(lines: readonly Uint8Array[]): Promise<void> {

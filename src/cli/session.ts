@@ -10,15 +10,20 @@ import { paint, showsColor } from "./paint.ts";
 import type { Place } from "./place.ts";
 import { formatRows, type OutputFormat, type Row, standardFormat } from "./rows.ts";
 
-export interface Session {
-  readonly client: Place["client"];
-  readonly env: Place["env"];
+/** What every command has. */
+export interface Speaking {
   readonly output: Output;
   /** Aborted when a signal came, or when nobody reads the output any more. */
   readonly signal: AbortSignal;
   /** Says something on stderr. */
   say(text: string): void;
   print(rows: readonly Row[], format: OutputFormat | undefined): void;
+}
+
+/** What a command on a place has. */
+export interface Session extends Speaking {
+  readonly client: Place["client"];
+  readonly env: Place["env"];
 }
 
 export interface SessionOptions {
@@ -40,12 +45,26 @@ const signals = [
   ["SIGTERM", 15],
 ] as const;
 
-/** Runs the task and sets the exit code of the process. */
+/** Runs the task on what `--at` names, and sets the exit code of the process. */
 export async function withSession(
   flags: PlaceFlags,
   options: SessionOptions,
   task: (session: Session) => Promise<void>,
 ): Promise<void> {
+  await withOutput(async (speaking) => {
+    // Loads the protocol and the broker: nothing that has no place needs them.
+    const { openPlace } = await import("./place.ts");
+    await using place = await openPlace(flags.at, {
+      mayCreate: options.mayCreate ?? false,
+      events: spokenEvents,
+    });
+    const { client, env } = place;
+    await task({ ...speaking, client, env });
+  });
+}
+
+/** Runs the task and sets the exit code of the process. */
+export async function withOutput(task: (speaking: Speaking) => Promise<void>): Promise<void> {
   const ending = new AbortController();
   const output = new Output(process.stdout, () => ending.abort(readerGone));
   const listeners = signals.map(([name, number]) => {
@@ -58,14 +77,7 @@ export async function withSession(
     return () => process.off(name, listener);
   });
   try {
-    // Loads the protocol and the broker: nothing that has no place needs them.
-    const { openPlace } = await import("./place.ts");
-    await using place = await openPlace(flags.at, {
-      mayCreate: options.mayCreate ?? false,
-      events: spokenEvents,
-    });
-    const { client, env } = place;
-    await task({ client, env, output, signal: ending.signal, say, print: printTo(output) });
+    await task({ output, signal: ending.signal, say, print: printTo(output) });
     ending.signal.throwIfAborted();
     await output.end();
   } catch (thrown) {
@@ -85,7 +97,7 @@ function exitCodeFor(thrown: unknown): number {
   return exitCodeOf(thrown instanceof SuppressedError ? thrown.suppressed : thrown);
 }
 
-function printTo(output: Output): Session["print"] {
+function printTo(output: Output): Speaking["print"] {
   return (rows, format) => {
     const hasColor = showsColor(process.stdout);
     output.text(formatRows(rows, format ?? standardFormat(output.isTerminal), hasColor));
@@ -114,4 +126,9 @@ function speak(message: string, fields: Parameters<EventLog["warn"]>[1] = {}): v
 /** An answer that means no; the process ends with 1. */
 export function declined(): LogError {
   return new LogError("cancelled", "nothing was done");
+}
+
+/** `1 record`, `2 records`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

@@ -5,7 +5,7 @@ import { paint, showsColor } from "./paint.ts";
 import { parsePoint } from "./range.ts";
 import { type Extent, extentsOf, offsetsAt } from "./resolve.ts";
 import { formatTable, type Row, standardFormat } from "./rows.ts";
-import { type Session, withSession } from "./session.ts";
+import { counted, type Session, withSession } from "./session.ts";
 import type {
   AlterTopicFlags,
   CreateTopicFlags,
@@ -174,7 +174,7 @@ export async function deleteTopics(
     }
     const lines = plans.map(
       ({ topic, partitions, records }) =>
-        `  ${topic}: ${partitions} partitions, ${records} records`,
+        `  ${topic}: ${counted(partitions, "partition")}, ${counted(records, "record")}`,
     );
     await confirm(session, `To be deleted, for good:\n${lines.join("\n")}`, flags.yes);
     const deleted: Row[] = [];
@@ -198,6 +198,11 @@ export async function truncateTopic(name: string, flags: TruncateTopicFlags): Pr
       const first = before.get(partition) ?? start;
       return { topic: name, partition, records: first - start, startOffset: first, endOffset: end };
     });
+    if (plans.every(({ records }) => records === 0)) {
+      session.say("There is nothing to remove.");
+      session.print(plans, flags.output);
+      return;
+    }
     if (flags.dryRun) {
       session.say("Would be removed:");
       session.print(plans, flags.output);
@@ -205,7 +210,7 @@ export async function truncateTopic(name: string, flags: TruncateTopicFlags): Pr
     }
     const lines = plans.map(
       ({ partition, records, startOffset }) =>
-        `  ${name}/${partition}: ${records} records, all before offset ${startOffset}`,
+        `  ${name}/${partition}: ${counted(records, "record")}, all before offset ${startOffset}`,
     );
     await confirm(session, `To be removed, for good:\n${lines.join("\n")}`, flags.yes);
     await session.client.offsets.deleteBefore(name, before);

@@ -1,7 +1,7 @@
 import type { Address, Env } from "../../env/index.ts";
 import { LogError } from "../../errors/index.ts";
 import type { ResponseOf } from "../registry.ts";
-import { ClientConnection, type ConnectionOptions } from "./client-connection.ts";
+import { BrokerConnection, type ConnectionOptions } from "./broker-connection.ts";
 import { answeredError, isTransient, mustSucceed } from "./errors.ts";
 
 export interface TopicMetadata {
@@ -50,7 +50,7 @@ export class Cluster {
   readonly #options: ConnectionOptions;
   readonly #addresses = new Map<number, Address>();
   /** By lane, host and port, so that a broker known by its id and by its address has one connection. */
-  readonly #connections = new Map<string, Promise<ClientConnection>>();
+  readonly #connections = new Map<string, Promise<BrokerConnection>>();
   readonly #topics = new Map<string, TopicMetadata>();
   readonly #coordinators = new Map<string, Address>();
   #isClosed = false;
@@ -80,7 +80,7 @@ export class Cluster {
   }
 
   /** The broker that was named first, or, where it is gone, another one that it told of. */
-  async any(): Promise<ClientConnection> {
+  async any(): Promise<BrokerConnection> {
     try {
       return await this.#connect(this.#bootstrap);
     } catch (thrown) {
@@ -95,11 +95,11 @@ export class Cluster {
   }
 
   /** The broker with this id. Answers one promise for all who ask before it is open. */
-  node(nodeId: number, lane: Lane = "calls"): Promise<ClientConnection> {
+  node(nodeId: number, lane: Lane = "calls"): Promise<BrokerConnection> {
     return this.#connect(this.#addresses.get(nodeId) ?? this.#bootstrap, lane);
   }
 
-  async coordinatorOf(groupId: string, lane: Lane = "calls"): Promise<ClientConnection> {
+  async coordinatorOf(groupId: string, lane: Lane = "calls"): Promise<BrokerConnection> {
     const known = this.#coordinators.get(groupId);
     if (known !== undefined) return this.#connect(known, lane);
     const connection = await this.any();
@@ -230,12 +230,12 @@ export class Cluster {
     return topic;
   }
 
-  #connect(address: Address, lane: Lane = "calls"): Promise<ClientConnection> {
+  #connect(address: Address, lane: Lane = "calls"): Promise<BrokerConnection> {
     const key = `${lane} ${keyOf(address)}`;
     const known = this.#connections.get(key);
     if (known !== undefined) return known;
     if (this.#isClosed) throw new LogError("closed", "the client was closed");
-    const opening = ClientConnection.open(this.env, address, this.#options, () => {
+    const opening = BrokerConnection.open(this.env, address, this.#options, () => {
       if (this.#connections.get(key) === opening) this.#connections.delete(key);
     });
     this.#connections.set(key, opening);

@@ -4,7 +4,7 @@
  * Promises bounded memory whatever is written or read, records in order and written once where the
  * server numbers its producers, and errors of our own closed list whatever server answers. Refuses
  * to know how records are printed or where they come from. Start reading at {@link KafkaClient}; who
- * leads what is in `cluster.ts`, one connection in `client-connection.ts`.
+ * leads what is in `cluster.ts`, one connection in `broker-connection.ts`.
  */
 export type { PartitionMetadata, TopicMetadata } from "./cluster.ts";
 export type {

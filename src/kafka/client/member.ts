@@ -4,7 +4,7 @@ import { LogError, outcomes } from "../../errors/index.ts";
 import { decodeAlone, encodeAlone } from "../codec/codec.ts";
 import { consumerAssignment, consumerSubscription } from "../messages/consumer-protocol.ts";
 import type { ResponseOf } from "../registry.ts";
-import type { ClientConnection } from "./client-connection.ts";
+import type { BrokerConnection } from "./broker-connection.ts";
 import { backoffMs, type Cluster, type Lane } from "./cluster.ts";
 import { isTransient, mustSucceed } from "./errors.ts";
 import { byTopic, decodeAssignment, type Groups, type PositionToCommit } from "./groups.ts";
@@ -94,11 +94,12 @@ export class GroupMember {
     this.#ended.abort(new LogError("closed", "left the group"));
     if (this.#memberId === "") return;
     try {
-      const connection = await this.#coordinator();
+      const { groupId } = this.#options;
+      const connection = await this.#cluster.coordinatorOf(groupId, this.#lane);
       const isBatched = (connection.versionOf("LeaveGroup") ?? 0) >= 3;
       const memberId = this.#memberId;
       const who = isBatched ? { members: [{ memberId }] } : { memberId };
-      await connection.request("LeaveGroup", { groupId: this.#options.groupId, ...who });
+      await connection.request("LeaveGroup", { groupId, ...who });
     } catch (thrown) {
       this.#cluster.env.events.debug("could not leave", { reason: LogError.from(thrown).message });
     }
@@ -196,7 +197,7 @@ export class GroupMember {
     }
   }
 
-  async #coordinator(): Promise<ClientConnection> {
+  async #coordinator(): Promise<BrokerConnection> {
     return this.#cluster.retrying(
       () => this.#cluster.coordinatorOf(this.#options.groupId, this.#lane),
       {

@@ -1,3 +1,4 @@
+import { NIL_UUID } from "../../bytes/index.ts";
 import { LogError, outcomes } from "../../errors/index.ts";
 import { BatchHeader, BATCH_HEADER_BYTES, checkStoredBatch } from "../../records/index.ts";
 import type { RequestBody, ResponseOf } from "../registry.ts";
@@ -31,6 +32,8 @@ interface Cursor {
   next: number;
   /** Lowered to the high watermark where there is less than was asked for. */
   end: number | undefined;
+  /** As of the last look at who leads. */
+  topicId: string;
   /** Whether a request with it is under way: never two, or records would come twice. */
   isAsked: boolean;
 }
@@ -84,7 +87,7 @@ class Reading {
     this.#cluster = cluster;
     this.#options = options;
     this.#cursors = ranges
-      .map((range) => ({ ...range, next: range.start, isAsked: false }))
+      .map((range) => ({ ...range, next: range.start, topicId: NIL_UUID, isAsked: false }))
       .filter(({ next, end }) => end === undefined || next < end);
   }
 
@@ -130,6 +133,7 @@ class Reading {
     const byLeader = new Map<number, Cursor[]>();
     for (const cursor of this.#cursors.filter(({ isAsked }) => !isAsked)) {
       const leader = await this.#cluster.leaderOf(cursor.topic, cursor.partition);
+      cursor.topicId = this.#cluster.known(cursor.topic)?.topicId ?? cursor.topicId;
       const group = byLeader.get(leader);
       if (group === undefined) byLeader.set(leader, [cursor]);
       else group.push(cursor);
@@ -168,7 +172,7 @@ class Reading {
         ...NO_SESSION,
         topics: byTopic(asked).map(([topic, cursors]) => ({
           topic,
-          ...this.#idOf(topic),
+          topicId: cursors[0]?.topicId ?? NIL_UUID,
           partitions: cursors.map(({ partition, next }) => ({
             partition,
             fetchOffset: next,
@@ -182,18 +186,12 @@ class Reading {
     }
   }
 
-  #idOf(topic: string): { readonly topicId?: string } {
-    const known = this.#cluster.known(topic);
-    return known === undefined ? {} : { topicId: known.topicId };
-  }
-
   #take(asked: readonly Cursor[], answer: ResponseOf<"Fetch">): RecordChunk[] {
     const chunks: RecordChunk[] = [];
     for (const topic of answer.responses) {
       for (const result of topic.partitions) {
         const cursor = asked.find(
-          ({ topic: name, partition }) =>
-            partition === result.partitionIndex && this.#isTopic(name, topic),
+          (each) => each.partition === result.partitionIndex && isOfTopic(each, topic),
         );
         if (cursor === undefined) {
           throw new LogError(
@@ -209,12 +207,6 @@ class Reading {
       }
     }
     return chunks;
-  }
-
-  #isTopic(name: string, found: { readonly topic: string; readonly topicId: string }): boolean {
-    return found.topic === ""
-      ? this.#cluster.known(name)?.topicId === found.topicId
-      : found.topic === name;
   }
 
   #takePartition(
@@ -330,3 +322,11 @@ class Reading {
 }
 
 const nothing = new Uint8Array(0);
+
+/** Older versions name topics, newer ones give their ids. */
+function isOfTopic(
+  cursor: Cursor,
+  found: { readonly topic: string; readonly topicId: string },
+): boolean {
+  return found.topic === "" ? cursor.topicId === found.topicId : cursor.topic === found.topic;
+}

@@ -1,3 +1,4 @@
+import { NIL_UUID } from "../../bytes/index.ts";
 import { LogError } from "../../errors/index.ts";
 import { type Cluster, type TopicMetadata, topicMetadataOf } from "./cluster.ts";
 import { mustSucceed } from "./errors.ts";
@@ -83,9 +84,7 @@ export class Topics {
     const connection = await this.#cluster.any();
     const isByEither = (connection.versionOf("DeleteTopics") ?? 0) >= 6;
     const answer = await connection.request("DeleteTopics", {
-      ...(isByEither
-        ? { topics: [{ name, topicId: "00000000-0000-0000-0000-000000000000" }] }
-        : { topicNames: [name] }),
+      ...(isByEither ? { topics: [{ name, topicId: NIL_UUID }] } : { topicNames: [name] }),
       timeoutMs: ADMIN_MS_MAX,
     });
     for (const { errorCode, errorMessage } of answer.responses) {

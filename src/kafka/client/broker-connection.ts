@@ -46,7 +46,7 @@ const UNSUPPORTED_VERSION = 35;
  * answers before. A question that gets no answer in time ends the connection, because answers come
  * in order and nothing after it can be trusted to come.
  */
-export class ClientConnection {
+export class BrokerConnection {
   readonly address: Address;
   readonly #env: Env;
   readonly #options: ConnectionOptions;
@@ -68,11 +68,11 @@ export class ClientConnection {
     address: Address,
     options: ConnectionOptions,
     ended: Ended,
-  ): Promise<ClientConnection> {
-    let opened: ClientConnection | undefined;
+  ): Promise<BrokerConnection> {
+    let opened: BrokerConnection | undefined;
     try {
       const connection = await connectInTime(env, address, options.connectMsMax);
-      opened = new ClientConnection({ env, address, options, connection, ended });
+      opened = new BrokerConnection({ env, address, options, connection, ended });
       await opened.#negotiate();
       return opened;
     } catch (thrown) {
