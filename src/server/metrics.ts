@@ -1,14 +1,7 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 
-import type { Broker } from "../broker/index.ts";
 import type { KafkaListenerStats } from "../kafka/index.ts";
-import { MetricRegistry } from "../metrics/index.ts";
-
-/** What the gauges look at: some of it comes only after the registry. */
-export interface Observed {
-  readonly broker: Broker;
-  readonly kafkaStats: () => KafkaListenerStats | undefined;
-}
+import type { MetricRegistry } from "../metrics/index.ts";
 
 const delayResolutionMs = 20;
 const msPerNs = 1e-6;
@@ -18,9 +11,11 @@ export interface ProcessWatch {
   stop(): void;
 }
 
-/** The metrics that belong to no room: of the process, and what broker and listener say of themselves. */
-export function observe(registry: MetricRegistry, { broker, kafkaStats }: Observed): ProcessWatch {
-  observeBroker(registry, broker);
+/** The metrics that belong to no room below: of the process, and what the Kafka port says of itself once it listens. */
+export function observe(
+  registry: MetricRegistry,
+  kafkaStats: () => KafkaListenerStats | undefined,
+): ProcessWatch {
   const kafka = (name: string, help: string, of: (stats: KafkaListenerStats) => number): void => {
     registry.gauge(`cordwood_kafka_${name}`, help, () => {
       const stats = kafkaStats();
@@ -45,36 +40,6 @@ export function observe(registry: MetricRegistry, { broker, kafkaStats }: Observ
   );
   kafka("request_bytes", "Bytes of requests in memory, unanswered.", (stats) => stats.requestBytes);
   return observeProcess(registry);
-}
-
-function observeBroker(registry: MetricRegistry, broker: Broker): void {
-  const gauge = (name: string, help: string, source: () => number): void => {
-    registry.gauge(`cordwood_${name}`, help, source);
-  };
-  gauge("topics", "Topics.", () => broker.stats().topics);
-  gauge("partitions", "Partitions of all topics.", () => broker.stats().partitions);
-  gauge("groups", "Consumer groups in memory.", () => broker.stats().groups);
-  gauge("waiting_fetches", "Fetches that wait for records.", () => broker.stats().waitingFetches);
-  gauge("wal_bytes", "Bytes of the write-ahead log on disk.", () => broker.stats().walBytes);
-  gauge("store_frames", "Frames written since the start.", () => broker.stats().store.frames);
-  gauge("store_batches", "Batches written since the start.", () => broker.stats().store.batches);
-  gauge("store_bytes", "Bytes written since the start.", () => broker.stats().store.bytes);
-  gauge(
-    "store_syncs",
-    "Times the log was synced since the start.",
-    () => broker.stats().store.syncs,
-  );
-  gauge("store_segments", "Segments made since the start.", () => broker.stats().store.segments);
-  gauge(
-    "store_checkpoints",
-    "Checkpoints made since the start.",
-    () => broker.stats().store.checkpoints,
-  );
-  gauge(
-    "store_failed_writes",
-    "Frames that could not be written since the start.",
-    () => broker.stats().store.failedWrites,
-  );
 }
 
 function observeProcess(registry: MetricRegistry): ProcessWatch {

@@ -99,11 +99,12 @@ class Server implements RunningServer {
       durability,
       nodeId,
       settings,
+      metrics: this.#metrics,
       advertised: () => this.#advertised(),
       onFatal: (error) => this.#failed(error),
     });
     this.#broker = broker;
-    this.#watch = observe(this.#metrics, { broker, kafkaStats: () => this.#kafka?.stats() });
+    this.#watch = observe(this.#metrics, () => this.#kafka?.stats());
     const handlers = kafkaHandlers({ env, broker, metrics: this.#metrics });
     this.#metrics.seal();
     const kafkaAt = addressOf(this.#options.kafka, 9092);
