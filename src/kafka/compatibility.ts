@@ -17,7 +17,8 @@ the ranges are those of a Kafka 4.x broker. An ApiVersions request of an unknown
 with error 35 as version 0, with the range of that one key. Any other key or version closes the
 connection, with the reason among the server's events.
 
-Flexible versions have compact lengths and tagged fields.
+Flexible versions have compact lengths and tagged fields. ApiVersions lists Produce from version 0 on, as
+Kafka 4 does, because librdkafka otherwise thinks that the broker knows no compression; it is spoken from 3 on.
 
 | key | name | versions | flexible from |
 |---|---|---|---|

@@ -88,10 +88,15 @@ export function apiNameOf(key: number): ApiName | undefined {
   return nameByKey.get(key);
 }
 
-/** The list of an ApiVersions answer. */
+/**
+ * The list of an ApiVersions answer. Produce is listed from version 0 on, as Kafka 4 lists it
+ * (KIP-896), though neither speaks it below 3: librdkafka takes a broker without the old versions
+ * for one that does not know compression, and then stores batches uncompressed without a word.
+ */
 export const offeredVersions: ResponseBody<"ApiVersions">["apiKeys"] = apiNames.map((name) => {
   const { key, versionMin, versionMax } = apis[name];
-  return { apiKey: key, minVersion: versionMin, maxVersion: versionMax };
+  const minVersion = name === "Produce" ? 0 : versionMin;
+  return { apiKey: key, minVersion, maxVersion: versionMax };
 });
 
 /**
