@@ -287,7 +287,7 @@ const cases: { readonly [K in ApiName]: Case<K> } = {
     expect({ errorCode, apiKeys, finalizedFeatures, supportedFeatures }) {
       assert.equal(errorCode, 0);
       assert.equal(apiKeys.length, apiNames.length);
-      assert.deepEqual(apiKeys[0], { apiKey: 0, minVersion: 3, maxVersion: 13 });
+      assert.deepEqual(apiKeys[0], { apiKey: 0, minVersion: 0, maxVersion: 13 });
       assert.deepEqual([...finalizedFeatures, ...supportedFeatures], []);
     },
   },
