@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 
-import { crc32c, crc32cByTables, crc32cOfParts, hasNativeCrc32c } from "./crc32c.ts";
+import { crc32c, crc32cByTables, hasNativeCrc32c } from "./crc32c.ts";
 
 /** The definition, bit by bit. */
 function naive(bytes: Uint8Array): number {
@@ -36,10 +36,4 @@ test("any part of any bytes gives what the bitwise definition gives", () => {
     assert.equal(crc32cByTables(0, bytes, start, end), expected);
   });
   fc.assert(property, { numRuns: 200 });
-});
-
-test("parts in a row have the checksum of the whole", () => {
-  const whole = Uint8Array.from({ length: 2000 }, (_, index) => (index * 31) & 255);
-  const parts = [whole.subarray(0, 5), whole.subarray(5, 5), whole.subarray(5, 900)];
-  assert.equal(crc32cOfParts([...parts, whole.subarray(900)]), naive(whole));
 });

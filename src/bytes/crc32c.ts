@@ -24,13 +24,6 @@ export function crc32c(bytes: Uint8Array, start = 0, end = bytes.length): number
   return crc32cAfter(0, bytes, start, end);
 }
 
-/** CRC-32C of `parts` as if they were one piece. */
-export function crc32cOfParts(parts: readonly Uint8Array[]): number {
-  let crc = 0;
-  for (const part of parts) crc = crc32cAfter(crc, part, 0, part.length);
-  return crc;
-}
-
 function crc32cAfter(before: number, bytes: Uint8Array, start: number, end: number): number {
   if (native !== undefined && end - start >= NATIVE_BYTES_MIN) {
     return native(bytes.subarray(start, end), before);

@@ -9,7 +9,7 @@
 export { BufferPool, type BufferPoolLimits } from "./buffer-pool.ts";
 export { ByteReader } from "./byte-reader.ts";
 export { ByteWriter } from "./byte-writer.ts";
-export { crc32c, crc32cOfParts, hasNativeCrc32c } from "./crc32c.ts";
+export { crc32c } from "./crc32c.ts";
 export {
   fitsInt64,
   int16At,
@@ -22,12 +22,5 @@ export {
   uint32At,
   writeInt64,
 } from "./integers.ts";
-export { NIL_UUID, parseUuid, uuidToString, writeUuid } from "./uuid.ts";
-export {
-  putUnsignedVarint,
-  putVarint,
-  putVarlong,
-  unsignedVarintSize,
-  varintSize,
-  varlongSize,
-} from "./varint.ts";
+export { NIL_UUID, uuidToString, writeUuid } from "./uuid.ts";
+export { varintSize, varlongSize } from "./varint.ts";

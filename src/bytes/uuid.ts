@@ -28,9 +28,3 @@ export function writeUuid(text: string, bytes: Uint8Array, position = 0): void {
     from += 2;
   }
 }
-
-/** Text from outside as a canonical UUID, whatever its case; undefined where it is none. */
-export function parseUuid(text: string): string | undefined {
-  const lower = text.toLowerCase();
-  return canonical.test(lower) ? lower : undefined;
-}

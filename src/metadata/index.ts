@@ -16,12 +16,7 @@ export {
   type Rejected,
   type Topic,
 } from "./commands.ts";
-export {
-  MetadataState,
-  partitionsPerTopicMax,
-  producerIdBlockMax,
-  topicsMax,
-} from "./metadata-state.ts";
+export { MetadataState, partitionsPerTopicMax, producerIdBlockMax } from "./metadata-state.ts";
 export {
   brokerSettings,
   checkTopicSettings,
@@ -39,4 +34,4 @@ export type {
   SettingsTable,
   SettingType,
 } from "./settings-table.ts";
-export { checkTopicName, metadataTopicId, metadataTopicName } from "./topic-name.ts";
+export { checkTopicName, metadataTopicId } from "./topic-name.ts";

@@ -19,7 +19,7 @@ import { checkTopicName, collisionKey, isTopicId } from "./topic-name.ts";
 /** Most partitions that one topic may have. */
 export const partitionsPerTopicMax = 10_000;
 /** Most topics of one store. */
-export const topicsMax = 100_000;
+const topicsMax = 100_000;
 /** Most producer ids in one block. */
 export const producerIdBlockMax = 1_000_000;
 

@@ -1,7 +1,7 @@
 import type { Rejected } from "./commands.ts";
 
 /** The topic whose partition 0 holds the metadata log. It is never listed and cannot be created. */
-export const metadataTopicName = "__cordwood_metadata";
+const metadataTopicName = "__cordwood_metadata";
 export const metadataTopicId = "00000000-0000-0000-0000-000000000001";
 
 const nilTopicId = "00000000-0000-0000-0000-000000000000";

@@ -5,6 +5,6 @@
  * without bound, and that what was counted can be read as plain numbers. Knows nothing of what is
  * counted, nor who asks. Start reading at {@link MetricRegistry}.
  */
-export { Counter, exponentialBounds, Gauge, Histogram } from "./instruments.ts";
+export { Counter, exponentialBounds, Histogram } from "./instruments.ts";
 export { prometheusContentType, prometheusText } from "./prometheus.ts";
-export { Family, type Metric, MetricRegistry, type Reading, SERIES_MAX } from "./registry.ts";
+export { type Metric, MetricRegistry, type Reading } from "./registry.ts";

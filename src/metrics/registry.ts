@@ -2,7 +2,7 @@ import { invariant } from "../errors/index.ts";
 import { Counter, Gauge, Histogram } from "./instruments.ts";
 
 /** Series of one metric at most: what comes later is counted together under the label value `other`. */
-export const SERIES_MAX = 1_000;
+const SERIES_MAX = 1_000;
 
 const OTHER = "other";
 const validName = /^[a-z][a-z0-9_]*$/;

@@ -4,8 +4,9 @@ import * as fc from "fast-check";
 
 import { crc32c, putInt16, putInt32, putInt64 } from "../bytes/index.ts";
 import { InvariantError, LogError } from "../errors/index.ts";
+import { checkRecords } from "../../test/fixtures/records.ts";
 import { BatchBuilder } from "./batch-builder.ts";
-import { type BatchFault, checkBatch, checkRecords, checkStoredBatch } from "./batch-check.ts";
+import { type BatchFault, checkBatch, checkStoredBatch } from "./batch-check.ts";
 import { BatchHeader, CRC_COVERS_FROM, FIELD } from "./batch-header.ts";
 import { codecNames } from "./compression.ts";
 import { RecordCursor } from "./record-cursor.ts";
@@ -126,6 +127,18 @@ test("a stored batch may have lost records to compaction, but not gained any", (
   assert.equal(checkStored(count(0, -1))?.code, "batch_corrupt");
 });
 
+test("records that are not as many as the header says, or do not fill the batch, are refused at once", () => {
+  for (const [why, edit] of [
+    ["one record less than there are", count(2, 1)],
+    ["one record more than there are", count(4, 3)],
+    ["a record longer than the batch", edited((batch) => (batch[61] = 0x7e))],
+    ["a negative record length", edited((batch) => (batch[61] = 0x01))],
+    ["a length without an end", edited((batch) => batch.fill(0xff, 61))],
+  ] as const) {
+    assert.equal(check(edit)?.code, "batch_invalid", why);
+  }
+});
+
 test("a walk over the records finds what the header cannot know", () => {
   const cursor = new RecordCursor();
   const records = 61;
@@ -147,8 +160,8 @@ test("a walk over the records finds what the header cannot know", () => {
   assert.equal(checkRecords(sample(), 0, cursor), undefined);
   for (const [why, edit] of cases) {
     const batch = edited(edit);
-    assert.equal(check(batch), undefined, why);
-    assert.equal(checkRecords(batch, 0, cursor)?.code, "batch_invalid", why);
+    const fault = check(batch) ?? checkRecords(batch, 0, cursor);
+    assert.equal(fault?.code, "batch_invalid", why);
   }
   const gap = edited((batch) => {
     putInt32(batch, FIELD.lastOffsetDelta, 3);

@@ -1,5 +1,4 @@
 import { crc32c, fitsInt64, int32At, uint32At } from "../bytes/index.ts";
-import { LogError } from "../errors/index.ts";
 import {
   BATCH_HEADER_BYTES,
   type BatchHeader,
@@ -10,7 +9,6 @@ import {
   MAGIC,
 } from "./batch-header.ts";
 import { codecNames } from "./compression.ts";
-import type { RecordCursor } from "./record-cursor.ts";
 
 /** Why a batch is refused. An expected outcome, so it is returned and not thrown. */
 export interface BatchFault {
@@ -27,20 +25,25 @@ const RECORD_BYTES_MIN = 7;
 
 /**
  * Reads the header of a batch that a producer sent, and judges all that can be judged without
- * decompressing: size, format, CRC, counts, producer fields, codec. Control batches pass; see
- * {@link BatchHeader.isControl}. Records are not looked into; see {@link checkRecords}.
+ * decompressing: size, format, CRC, counts, producer fields, codec; and, where the records are not
+ * compressed, that they are as many as the header says and fill the batch. Control batches pass; see
+ * {@link BatchHeader.isControl}. Records are not looked into.
  *
  * `end` is where the bytes at hand end. `header` holds the fields when nothing is wrong, and
  * anything otherwise.
  */
-// hot: once for every produced batch; its cost is that of the CRC.
+// hot: once for every produced batch; its cost is that of the CRC, and 3 ns a record that is not compressed.
 export function checkBatch(
   bytes: Uint8Array,
   position: number,
   end: number,
   header: BatchHeader,
 ): BatchFault | undefined {
-  return checkFrame(bytes, position, end, header) ?? checkFields(header);
+  return (
+    checkFrame(bytes, position, end, header) ??
+    checkFields(header) ??
+    checkCount(bytes, position, header)
+  );
 }
 
 /**
@@ -60,33 +63,6 @@ export function checkStoredBatch(
     return undefined;
   }
   return corrupt(`${recordCount} records cannot span ${lastOffsetDelta + 1} offsets`);
-}
-
-/**
- * Looks into every record of a checked batch: whether they decompress within the cursor's limit, are
- * well formed, are as many as the header says and numbered without gaps. For whoever does not want
- * to leave that to the readers; it costs a walk over the batch.
- */
-export function checkRecords(
-  bytes: Uint8Array,
-  position: number,
-  cursor: RecordCursor,
-): BatchFault | undefined {
-  try {
-    cursor.reset(bytes, position);
-    let expected = cursor.header.baseOffset;
-    while (cursor.advance()) {
-      if (cursor.offset !== expected) return invalid(`offset ${expected} is missing`);
-      expected++;
-    }
-    return undefined;
-  } catch (thrown) {
-    if (!(thrown instanceof LogError)) throw thrown;
-    if (thrown.code === "unsupported_compression") {
-      return { code: thrown.code, reason: thrown.message };
-    }
-    return invalid(thrown.message);
-  }
 }
 
 /** What holds for every batch, sent or stored: there is one, whole, of this format and as its CRC says. */
@@ -140,6 +116,33 @@ function checkFields(header: BatchHeader): BatchFault | undefined {
     return invalid(`${recordCount} records do not fit into ${recordBytes} bytes`);
   }
   return checkProducer(header);
+}
+
+/** Steps from length to length of records that are not compressed. */
+function checkCount(
+  bytes: Uint8Array,
+  position: number,
+  header: BatchHeader,
+): BatchFault | undefined {
+  if ((header.attributes & CODEC_BITS) !== 0) return undefined;
+  const end = position + header.sizeBytes;
+  let at = position + BATCH_HEADER_BYTES;
+  for (let count = 0; count < header.recordCount; count++) {
+    let length = 0;
+    let shift = 0;
+    let byte = 0x80;
+    while (byte >= 0x80 && shift <= 28 && at < end) {
+      byte = bytes[at++] ?? 0;
+      length |= (byte & 0x7f) << shift;
+      shift += 7;
+    }
+    // Lengths are zig-zag encoded and never negative.
+    if (byte >= 0x80 || (length & 1) !== 0) return invalid(`record ${count} has no length`);
+    at += length >>> 1;
+    if (at > end) return invalid(`record ${count} of ${header.recordCount} passes the batch's end`);
+  }
+  if (at === end) return undefined;
+  return invalid(`${end - at} bytes follow the ${header.recordCount} records of the batch`);
 }
 
 function checkProducer(header: BatchHeader): BatchFault | undefined {

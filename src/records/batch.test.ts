@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 
+import { checkRecords } from "../../test/fixtures/records.ts";
 import { BatchBuilder } from "./batch-builder.ts";
-import { checkBatch, checkRecords, checkStoredBatch } from "./batch-check.ts";
+import { checkBatch, checkStoredBatch } from "./batch-check.ts";
 import { BatchHeader, patchBatch, patchLogAppendTime } from "./batch-header.ts";
 import { codecNames } from "./compression.ts";
 import { RecordCursor, type RecordHeader } from "./record-cursor.ts";

@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
+import { checkRecords } from "../../test/fixtures/records.ts";
 import { BatchBuilder } from "./batch-builder.ts";
-import { checkBatch, checkRecords } from "./batch-check.ts";
+import { checkBatch } from "./batch-check.ts";
 import { BatchHeader, patchBatch } from "./batch-header.ts";
 import type { Codec } from "./compression.ts";
 import { RecordCursor, type RecordHeader } from "./record-cursor.ts";

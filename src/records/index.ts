@@ -7,13 +7,7 @@
  * The grammar is in `docs/formats/record-batch.md`. Start reading at {@link BatchHeader}.
  */
 export { BatchBuilder, type BatchBuilderOptions } from "./batch-builder.ts";
-export { type BatchFault, checkBatch, checkRecords, checkStoredBatch } from "./batch-check.ts";
-export {
-  BATCH_HEADER_BYTES,
-  BatchHeader,
-  MAGIC,
-  patchBatch,
-  patchLogAppendTime,
-} from "./batch-header.ts";
-export { type Codec, codecNames, compress, decompress, INFLATED_BYTES_MAX } from "./compression.ts";
+export { type BatchFault, checkBatch, checkStoredBatch } from "./batch-check.ts";
+export { BATCH_HEADER_BYTES, BatchHeader, patchBatch, patchLogAppendTime } from "./batch-header.ts";
+export { type Codec, codecNames } from "./compression.ts";
 export { RecordCursor, type RecordHeader } from "./record-cursor.ts";

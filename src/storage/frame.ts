@@ -20,7 +20,7 @@ const kindCodes: Readonly<Record<FrameKind, number>> = { data: 1, mark: 2 };
 
 /** What an entry of the directory is about. */
 export const ENTRY_BATCH = 1;
-export const ENTRY_LOG_START = 2;
+const ENTRY_LOG_START = 2;
 
 /** The fixed fields of a frame. A reader reuses one object for all frames of a scan. */
 export class FrameHeader {

@@ -12,7 +12,7 @@ import type { SegmentTable } from "./segment-table.ts";
 import type { Run } from "./segment.ts";
 
 /** Segments of one size class that are merged together. */
-export const MERGE_COUNT = 8;
+const MERGE_COUNT = 8;
 const SMALLEST_CLASS_BYTES = 1 << 20;
 const READ_BYTES = 1 << 20;
 

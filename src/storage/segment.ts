@@ -9,12 +9,12 @@ import type { Disk, DiskFile } from "../env/index.ts";
 import { invariant, LogError } from "../errors/index.ts";
 import { BatchHeader } from "../records/index.ts";
 
-export const SEGMENT_FORMAT_VERSION = 1;
-export const SEGMENT_HEADER_BYTES = 64;
+const SEGMENT_FORMAT_VERSION = 1;
+const SEGMENT_HEADER_BYTES = 64;
 /** One index entry for at least this many bytes of a run. */
 export const INDEX_INTERVAL_BYTES = 16 << 10;
 const RUN_BYTES = 88;
-export const INDEX_ENTRY_BYTES = 24;
+const INDEX_ENTRY_BYTES = 24;
 const TRAILER_BYTES = 48;
 const HEADER_MAGIC = new TextEncoder().encode("CWDSEG1\n");
 const TRAILER_MAGIC = new TextEncoder().encode("CWDSEGF\n");

@@ -320,7 +320,7 @@ class WalEnd {
 }
 
 /** A moving view of one file that hands out whole, checked frame headers and directories. */
-export class FrameWindow {
+class FrameWindow {
   #file: DiskFile | undefined;
   #fileBytes = 0;
   #magic: Uint8Array = new Uint8Array(0);
