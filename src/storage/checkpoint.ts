@@ -12,6 +12,7 @@ import type { WalStart } from "./wal-recovery.ts";
 
 export const CHECKPOINT_FORMAT_VERSION = 1;
 const MAGIC = new TextEncoder().encode("CWDCKP1\n");
+const UNFINISHED = ".unfinished";
 /** Magic, CRC, version. */
 const PREFIX_BYTES = 16;
 
@@ -214,8 +215,11 @@ export async function saveCheckpoint(
   checkpoint: Checkpoint,
 ): Promise<void> {
   const path = `${directory}/${checkpointFileName(checkpoint.checkpointNumber)}`;
-  const unfinished = `${path}.unfinished`;
-  if (disk.exists(unfinished)) disk.remove(unfinished);
+  const unfinished = `${path}${UNFINISHED}`;
+  // Also what former tries left: on a full disk they would take the room that this one needs.
+  for (const name of disk.list(directory)) {
+    if (name.endsWith(UNFINISHED)) disk.remove(`${directory}/${name}`);
+  }
   const file = disk.open(unfinished, "create");
   try {
     await file.writeAsync([encodeCheckpoint(checkpoint)], 0);

@@ -52,6 +52,11 @@ export async function holdDirectory(env: Env, root: string): Promise<HeldDirecto
       ? readIdentity(disk, root)
       : await makeIdentity(env, paths);
     for (const path of [paths.wal, paths.segments, paths.checkpoints]) disk.makeDirectory(path);
+    // Here or by a process that was killed before it could: names that are seen are not durable yet.
+    await disk.syncDirectory(paths.checkpoints);
+    await disk.syncDirectory(root);
+    // The directory itself may be new.
+    await disk.syncDirectory(parentOf(root));
     return { identity, paths, lock };
   } catch (error) {
     lock.release();
@@ -172,9 +177,6 @@ async function makeIdentity(env: Env, paths: StorePaths): Promise<StoreIdentity>
   file.close();
   for (const path of [paths.wal, paths.segments, paths.checkpoints]) disk.makeDirectory(path);
   disk.rename(unfinished, `${root}/${IDENTITY_FILE}`);
-  await disk.syncDirectory(root);
-  // The directory itself may be new.
-  await disk.syncDirectory(parentOf(root));
   return identity;
 }
 

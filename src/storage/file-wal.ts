@@ -51,7 +51,8 @@ export class FileWal {
   #syncedThrough: number;
   /** Files with frames that no sync has covered yet. */
   readonly #unsynced = new Set<WalFile>();
-  #isDirectoryUnsynced = false;
+  /** Whether names of files may be lost. A killed process may have left its last ones in the page cache only. */
+  #isDirectoryUnsynced = true;
   /** Settles with the sync that was asked for last. */
   #lastSync: Promise<number> = Promise.resolve(-1);
   readonly #zeros: Uint8Array;
