@@ -85,6 +85,8 @@ export class Partition implements FrameMember {
   /** The last frame in which this partition has a part, and its place there. */
   #frame: PendingFrame | undefined;
   #place = 0;
+  /** The frame that moved the start of the log last; undefined where that is known to be durable. */
+  #startFrame: PendingFrame | undefined;
   #waiters: Set<AdvanceWaiter> | undefined;
   /** High watermark that the waiters were told of last. */
   #wokenAt: number;
@@ -262,12 +264,17 @@ export class Partition implements FrameMember {
     if (this.#closeReason !== undefined) throw this.#closeReason;
     const target = before ?? this.#highWatermark;
     if (target > this.#highWatermark || target < 0) throw this.#outOfRange(target);
-    if (target <= this.#log.startOffset) return this.#log.startOffset;
-    const frame = this.#join(this.#log.endOffset);
-    this.#share.store.moveStart(this.#log, target);
+    if (target > this.#log.startOffset) {
+      this.#startFrame = this.#join(this.#log.endOffset);
+      this.#share.store.moveStart(this.#log, target);
+    }
+    // Where the start has moved already, that may be written and not durable yet.
+    const frame = this.#startFrame;
+    if (frame === undefined) return this.#log.startOffset;
     await new Promise<void>((resolve) => {
       frame.whenSettled(resolve);
     });
+    if (this.#startFrame === frame) this.#startFrame = undefined;
     if (frame.error !== undefined) throw frame.error;
     return this.#log.startOffset;
   }
@@ -277,11 +284,12 @@ export class Partition implements FrameMember {
     const { isTrimmed, retentionMs, retentionBytes } = this.#policy;
     if (!isTrimmed || this.#closeReason !== undefined || this.#isInternal) return;
     if (retentionMs === undefined && retentionBytes === undefined) return;
-    this.#share.store.retain(this.#log, {
+    const moved = this.#share.store.retain(this.#log, {
       nowMs,
       retentionMs: retentionMs ?? Infinity,
       retentionBytes: retentionBytes ?? Infinity,
     });
+    if (moved !== undefined) this.#startFrame = this.#join(this.#log.endOffset);
   }
 
   activeProducers(): ActiveProducer[] {
