@@ -18,6 +18,7 @@ import { type LogSources, PartitionLog } from "./partition-log.ts";
 import { partitionPoint } from "./segment.ts";
 import { SegmentTable } from "./segment-table.ts";
 import { recoverWal, type WalScan } from "./wal-recovery.ts";
+import { rewrite } from "./wal-rewrite.ts";
 
 /** The open frame is written without waiting for the end of the loop turn from this size on (measured: 583 against 462 MB/s). */
 const WRITE_AT_ONCE_BYTES = 64 << 10;
@@ -102,7 +103,10 @@ export class Store {
       const parts = { env, owner, options, held, scan, recovery, incarnation: before + 1 };
       const store = new Store(parts);
       // What a killed process left in the page cache is served, so it must be on the device first.
-      if (options.durability === "fsync") await store.syncWal();
+      if (options.durability === "fsync") {
+        rewrite(env.disk, scan.unsynced);
+        await store.syncWal();
+      }
       store.#checkpointer.removeOrphans();
       if (scan.cut !== undefined) {
         env.events.warn("cut a torn tail of the log: it was never acknowledged as durable", {

@@ -45,6 +45,15 @@ export interface WalScan extends WalTail {
   readonly lastIncarnation: number;
   /** What was cut: a torn tail that nobody was promised. */
   readonly cut: { readonly path: string; readonly position: number } | undefined;
+  /** What is kept though nothing says that it was ever synced. */
+  readonly unsynced: readonly FileRange[];
+}
+
+/** Bytes of a file, from `start` up to `end`. */
+export interface FileRange {
+  readonly path: string;
+  readonly start: number;
+  readonly end: number;
 }
 
 /** Called for each entry of each frame that is kept, in order; `address` is that of the frame's body. */
@@ -103,6 +112,8 @@ class WalScanner {
   /** Files without a whole header: begun by a process that died before it was on the device, or damaged. */
   readonly #headless: DiskFile[] = [];
   readonly #window = new FrameWindow();
+  /** Where in each file the last frame ends that is known to be synced. */
+  readonly #syncedTo = new Map<number, number>();
   #lastFileNumber = 0;
   #lastIncarnation = 0;
 
@@ -181,6 +192,7 @@ class WalScanner {
       const isStart = this.#isFromCheckpoint && index === 0;
       if (!isStart && !end.isFollowedBy(open.header)) break;
       end.enter(index, open.file.path, isStart ? this.#start.position : WAL_HEADER_BYTES);
+      if (isStart) this.#syncedTo.set(index, this.#start.position);
       this.#walkFile(index, end, trustedThrough, visit);
     }
     return end;
@@ -209,6 +221,8 @@ class WalScanner {
         window.visitEntries(walAddress(open.header.fileNumber, 0) + end.position, visit);
       }
       end.pass(header);
+      const isSynced = visit !== undefined && header.sequence <= trustedThrough;
+      if (isSynced) this.#syncedTo.set(index, end.position);
     }
   }
 
@@ -229,10 +243,13 @@ class WalScanner {
   #finish(end: WalEnd, syncedThrough: number): WalScan {
     const path = this.cutPath(end);
     const kept: WalFile[] = [];
+    const unsynced: FileRange[] = [];
     for (const [index, open] of this.#files.entries()) {
       if (index <= end.fileIndex) {
         const position = index === end.fileIndex ? end.position : open.size;
         kept.push(new WalFile(open.header.fileNumber, open.file, position));
+        const start = this.#syncedTo.get(index) ?? 0;
+        if (start < position) unsynced.push({ path: open.file.path, start, end: position });
       } else {
         // Every frame in it lies behind the cut.
         open.file.close();
@@ -251,6 +268,7 @@ class WalScanner {
       nextFileNumber: this.#lastFileNumber + 1,
       lastIncarnation: this.#lastIncarnation,
       cut: path === undefined ? undefined : { path, position: end.position },
+      unsynced,
     };
   }
 
