@@ -102,11 +102,9 @@ export class Store {
       const before = Math.max(scan.lastIncarnation, recovery.checkpoint?.incarnation ?? 0);
       const parts = { env, owner, options, held, scan, recovery, incarnation: before + 1 };
       const store = new Store(parts);
+      rewrite(env.disk, scan.unsynced);
       // What a killed process left in the page cache is served, so it must be on the device first.
-      if (options.durability === "fsync") {
-        rewrite(env.disk, scan.unsynced);
-        await store.syncWal();
-      }
+      if (options.durability === "fsync") await store.syncWal();
       store.#checkpointer.removeOrphans();
       if (scan.cut !== undefined) {
         env.events.warn("cut a torn tail of the log: it was never acknowledged as durable", {
