@@ -48,6 +48,8 @@ export interface PartitionShare {
   readonly counters: AppendCounters;
   /** Why nothing may be appended any more; undefined while all is well. */
   readonly fatalError: LogError | undefined;
+  /** Why clients may not append now; undefined while there is room on the disk. */
+  readonly roomFault: Refused | undefined;
   /** Lets the event loop turn once. */
   turn(): Promise<void>;
   /** The frame that takes what is appended now. */
@@ -162,6 +164,7 @@ export class Partition implements FrameMember {
     if (this.#isInternal) {
       return refuse("invalid_topic_name", "only the broker itself writes to an internal topic");
     }
+    if (this.#share.roomFault !== undefined) return this.#share.roomFault;
     const { header } = this.#share;
     const fault =
       this.#batchFault(bytes, this.#policy.batchBytesMax) ??

@@ -10,10 +10,11 @@ import {
   type StoreOptions,
   type StoreOwner,
 } from "../storage/index.ts";
-import type { AppendOutcome } from "./outcomes.ts";
+import type { AppendOutcome, Refused } from "./outcomes.ts";
 import { PartitionState } from "./partition-state.ts";
 import { type AppendCounters, Partition, type PartitionShare } from "./partition.ts";
 import { PendingFrame } from "./pending-frame.ts";
+import { RoomGuard } from "./room-guard.ts";
 
 /** Largest that a batch of a compacted topic may be without its compression, when its keys are looked at. */
 const inflatedBytesMax = 64 << 20;
@@ -47,9 +48,11 @@ export class Partitions implements StoreOwner, PartitionShare {
   /** Written and not durable yet, in the order of their numbers. */
   #written: PendingFrame[] = [];
   #fatalError: LogError | undefined;
+  readonly #room: RoomGuard;
 
-  private constructor(env: Env, { onFatal, counters }: PartitionsOptions) {
+  private constructor(env: Env, { store, onFatal, counters }: PartitionsOptions) {
     this.#env = env;
+    this.#room = new RoomGuard(env, store.directory);
     this.#onFatal = onFatal;
     this.counters = counters ?? uncounted();
   }
@@ -74,6 +77,10 @@ export class Partitions implements StoreOwner, PartitionShare {
 
   get fatalError(): LogError | undefined {
     return this.#fatalError;
+  }
+
+  get roomFault(): Refused | undefined {
+    return this.#room.fault;
   }
 
   get count(): number {
@@ -116,6 +123,7 @@ export class Partitions implements StoreOwner, PartitionShare {
   async close(): Promise<void> {
     const reason = new LogError("closed", "the store is closed");
     for (const partition of this.#partitions.values()) partition.close(reason);
+    this.#room.close();
     await this.store.close();
     this.#settleAll(reason);
   }
@@ -165,6 +173,7 @@ export class Partitions implements StoreOwner, PartitionShare {
 
   written(frameSeq: number): void {
     this.counters.frames.add();
+    this.#room.wrote(this.store.stats.bytes);
     const frame = this.#open;
     if (frame === undefined) return;
     this.#open = undefined;

@@ -1,7 +1,12 @@
 /** Makes segments and checkpoints in the background, one at a time. */
 import type { Env, Timer } from "../env/index.ts";
 import { LogError } from "../errors/index.ts";
-import { type Checkpoint, type PartitionCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import {
+  type Checkpoint,
+  loadCheckpoint,
+  type PartitionCheckpoint,
+  saveCheckpoint,
+} from "./checkpoint.ts";
 import type { StoreOptions, StoreOwner, StoreStats } from "./contract.ts";
 import type { HeldDirectory } from "./directory.ts";
 import type { FileWal } from "./file-wal.ts";
@@ -52,8 +57,10 @@ interface CutLog {
   readonly endOffset: number;
   readonly runs: readonly Run[];
   readonly state: Uint8Array;
-  /** Batches that only the WAL has, from the front. */
+  /** Batches that only the WAL has before the cut; those before `walFirst` lie before the log start, and are let go. */
+  readonly walFirst: number;
   readonly walCount: number;
+  /** Of those that are kept. */
   readonly walBytes: number;
   readonly made: Run[];
 }
@@ -164,7 +171,7 @@ export class Checkpointer {
     const { env, held, wal, host } = this.#parts;
     try {
       host.flush();
-      const cut = wal.position();
+      const cut = wal.cut();
       const nextSequence = wal.nextSequence;
       const logs = this.#cutLogs(walAddress(cut.fileNumber, cut.position));
       const attachments = new Map([...this.#attachments].map(([name, make]) => [name, make()]));
@@ -196,8 +203,43 @@ export class Checkpointer {
       wal.trim(cut.fileNumber);
       host.stats.checkpoints++;
     } catch (error) {
-      throw writeError(error, this.#parts.options.directory);
+      const refusal = writeError(error, this.#parts.options.directory);
+      // Where there is no room for even that, the next try may have some; the refusal says why.
+      if (refusal.code === "storage_full") await this.#makeRoom().catch(() => undefined);
+      throw refusal;
     }
+  }
+
+  /**
+   * On a full disk there may be no room for the segments of a checkpoint, and without a checkpoint
+   * nothing that retention let go is removed. So the last checkpoint is written once more, as it
+   * was but for the runs that no log has any more; the WAL behind it says the rest.
+   */
+  async #makeRoom(): Promise<void> {
+    const { env, held, host } = this.#parts;
+    const last = loadCheckpoint(env.disk, held.paths.checkpoints);
+    const dead = [...this.#dead];
+    if (last === undefined || dead.length === 0) return;
+    // What retention moved is in the WAL behind the checkpoint, and must be durable before its files go.
+    await host.syncWal();
+    const isDead = new Set(dead.map(runKey));
+    const partitions = last.partitions.map((partition) => {
+      const runs = partition.runs.filter((run) => !isDead.has(runKey(run)));
+      const startOffset = Math.max(
+        partition.startOffset,
+        ...partition.runs.filter((run) => isDead.has(runKey(run))).map((run) => run.endOffset),
+      );
+      return { ...partition, runs, startOffset };
+    });
+    const checkpointNumber = ++this.#checkpointNumber;
+    await saveCheckpoint(env.disk, held.paths.checkpoints, {
+      ...last,
+      checkpointNumber,
+      partitions,
+      createdMs: env.clock.wallMs(),
+    });
+    this.#dead = this.#dead.slice(dead.length);
+    this.#bury(dead);
   }
 
   /** Everything that must be of one moment, taken in one turn. */
@@ -205,13 +247,14 @@ export class Checkpointer {
     const { logs, owner } = this.#parts;
     return Array.from(logs.values(), (log) => {
       this.noteDead(log.takeDeadRuns());
-      const { count, bytes } = log.walBefore(address);
+      const { first, count, bytes } = log.walBefore(address);
       return {
         log,
         startOffset: log.startOffset,
         endOffset: log.endOffset,
         runs: [...log.runs],
         state: owner.snapshot(log),
+        walFirst: first,
         walCount: count,
         walBytes: bytes,
         made: [],
@@ -244,7 +287,7 @@ export class Checkpointer {
     try {
       const small: CutLog[] = [];
       for (const cut of logs) {
-        if (cut.walCount === 0) continue;
+        if (cut.walFirst === cut.walCount) continue;
         if (cut.walBytes < OWN_SEGMENT_BYTES_MIN) small.push(cut);
         else await build.addOwn(new WalSource(cut));
       }
@@ -317,17 +360,22 @@ export class Checkpointer {
   }
 }
 
+function runKey(run: Run): string {
+  return `${run.segmentNumber}/${run.position}`;
+}
+
 /** What only the WAL has of a log, up to the cut. */
 class WalSource implements RunSource {
   readonly topicId: string;
   readonly partition: number;
   readonly #cut: CutLog;
-  #done = 0;
+  #done: number;
 
   constructor(cut: CutLog) {
     this.topicId = cut.log.topicId;
     this.partition = cut.log.partition;
     this.#cut = cut;
+    this.#done = cut.walFirst;
   }
 
   next(): FetchedBytes | undefined {

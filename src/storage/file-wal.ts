@@ -13,6 +13,8 @@ import {
 
 /** Zeros are written this much at a time, so that an fdatasync finds its blocks already written. */
 const FILL_BYTES = 1 << 20;
+/** A checkpoint leaves a file of this size or more behind, so that its room is free once the checkpoint is durable. */
+const CUT_FILE_BYTES_MIN = 1 << 20;
 /** The next zeros follow when fewer than this are left ahead. */
 const FILL_AHEAD_BYTES = 256 << 10;
 
@@ -88,13 +90,26 @@ export class FileWal {
   }
 
   /** The place behind the last frame, and the CRC that the next one is chained to. */
-  position(): { fileNumber: number; position: number; previousCrc: number } {
-    const current = this.#current ?? this.#begin();
+  cut(): { fileNumber: number; position: number; previousCrc: number } {
+    const current = this.#cutFile();
     return {
       fileNumber: current.fileNumber,
       position: current.endPosition,
       previousCrc: this.#previousCrc,
     };
+  }
+
+  #cutFile(): WalFile {
+    const current = this.#current;
+    if (current === undefined) return this.#begin();
+    if (current.endPosition < CUT_FILE_BYTES_MIN) return current;
+    try {
+      return this.#begin();
+    } catch {
+      // A full disk has no room for a new file: the former one stays whole until the next cut.
+      this.#current = current;
+      return current;
+    }
   }
 
   /**

@@ -241,13 +241,20 @@ export class PartitionLog {
     for (const run of made) this.#runBytes += run.sizeBytes;
   }
 
-  /** Bytes and count of the batches that lie before `address` in the WAL. */
-  walBefore(address: number): { readonly count: number; readonly bytes: number } {
+  /** The batches that lie before `address` in the WAL: those in [first, count) are not wholly before the log start. */
+  walBefore(address: number): {
+    readonly first: number;
+    readonly count: number;
+    readonly bytes: number;
+  } {
     const index = this.#walIndex;
-    const count = index?.countBefore(address) ?? 0;
+    if (index === undefined) return { first: 0, count: 0, bytes: 0 };
+    const count = index.countBefore(address);
+    const isAllDead = this.#startOffset >= this.#endOffset;
+    const first = isAllDead ? count : Math.min(count, Math.max(index.find(this.#startOffset), 0));
     let bytes = 0;
-    for (let at = 0; at < count; at++) bytes += index?.sizeBytes(at) ?? 0;
-    return { count, bytes };
+    for (let at = first; at < count; at++) bytes += index.sizeBytes(at);
+    return { first, count, bytes };
   }
 
   /** Reads batches [first, last) of the WAL's, as many as fit into `bytesMax` but one at least. */

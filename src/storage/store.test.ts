@@ -430,6 +430,36 @@ describe("faults", () => {
     assert.deepEqual(await readAll(again.store.openLog(TOPIC, 0)), expected(0, 2));
   });
 
+  test("on a full disk what was deleted makes room, and a checkpoint leaves no large file behind", async () => {
+    const opened = await openStore(new MemoryDisk({ capacityBytes: 8 << 20 }), {
+      durability: "os",
+    });
+    const { store, env, owner } = opened;
+    const logs = [0, 1].map((partition) => store.openLog(TOPIC, partition));
+    const [old = assert.fail(), recent = assert.fail()] = logs;
+    while (old.endOffset < 100_000) append(store, old, { recordCount: 1_000 });
+    await env.run(store.checkpoint());
+    assert.ok(env.disk.usedBytes < 3 << 20, `${env.disk.usedBytes} bytes after a checkpoint`);
+    while (env.disk.freeBytes(DIRECTORY) > 256 << 10) append(store, recent, { recordCount: 1_000 });
+    assert.deepEqual(owner.failures, []);
+    const kept = recent.endOffset;
+    // No room for the segments of what the WAL has.
+    await assert.rejects(env.run(store.checkpoint()), isCode("storage_full"));
+    store.retain(old, { nowMs: 1e12, retentionMs: 1 });
+    store.flush();
+    await assert.rejects(env.run(store.checkpoint()), isCode("storage_full"));
+    assert.ok(env.disk.freeBytes(DIRECTORY) > 1 << 20, "the expired segment is gone");
+    store.moveStart(recent, kept);
+    store.flush();
+    await env.run(store.checkpoint());
+    assert.ok(env.disk.usedBytes < 1 << 20, "deleted records were not copied");
+    append(store, recent);
+    store.flush();
+    const again = await openStore(env.disk.kill(), { durability: "os" });
+    assert.equal(again.store.openLog(TOPIC, 0).startOffset, 100_000);
+    assert.deepEqual(await readAll(again.store.openLog(TOPIC, 1)), expected(kept, kept + 1));
+  });
+
   test("after a failed sync nothing is acknowledged any more", async () => {
     let isBad = false;
     const disk = new MemoryDisk({
