@@ -19,6 +19,7 @@ export interface GroupReading {
 }
 
 const COMMIT_MS = 1_000;
+const ENDING_MS = 500;
 
 /**
  * Prints the records of this member's share, from where the group was, and commits what was printed.
@@ -81,7 +82,9 @@ class GroupWork {
     this.#printed.clear();
     this.#committedMs = this.#session.env.clock.monotonicMs();
     try {
-      await this.#member.commit(positions);
+      // Whoever was told to end does not wait for a server that is away.
+      const { aborted: isEnding } = this.#session.signal;
+      await this.#member.commit(positions, isEnding ? { msMax: ENDING_MS } : {});
     } catch (thrown) {
       const { message } = LogError.from(thrown);
       this.#session.say(`cordwood: not committed, so some records will come again: ${message}`);

@@ -6,7 +6,7 @@ import { paint } from "./paint.ts";
 import { type Json, type OutputFormat, printable } from "./rows.ts";
 
 /** Where a record lies; the rest is in the cursor. */
-export interface RecordSource {
+interface RecordSource {
   readonly topic: string;
   readonly partition: number;
 }
@@ -75,7 +75,7 @@ function jsonPrinter(isOneDocument: boolean, parsesJson: boolean): RecordPrinter
 }
 
 /** A record as JSON has it. Bytes that are no text are `{"base64": ...}`. */
-export function recordJson(
+function recordJson(
   source: RecordSource,
   cursor: RecordCursor,
   parsesJson: boolean,

@@ -12,7 +12,7 @@ import {
   printed,
 } from "./options.ts";
 
-export interface TopicFlags extends PlaceFlags, OutputFlags {}
+interface TopicFlags extends PlaceFlags, OutputFlags {}
 
 export interface ListTopicsFlags extends TopicFlags {
   readonly internal: boolean;

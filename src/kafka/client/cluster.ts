@@ -12,7 +12,7 @@ export interface TopicMetadata {
   readonly partitions: readonly PartitionMetadata[];
 }
 
-export interface PartitionMetadata {
+interface PartitionMetadata {
   readonly index: number;
   /** Node id; undefined where there is no leader now. */
   readonly leader: number | undefined;

@@ -4,7 +4,7 @@ import { type Source, sourceOf } from "../codec/writer.ts";
 const SIZE_BYTES = 4;
 const CHUNK_BYTES = 64 * 1024;
 /** No answer to a question of ours is larger: fetches name their own limit, far below. */
-export const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
+const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 
 /**
  * Cuts a stream of bytes into answers. Each answer lies in memory of its own, so what points into it

@@ -2,7 +2,7 @@ import { LogError, outcomes } from "../../errors/index.ts";
 import { decodeAlone } from "../codec/codec.ts";
 import { consumerAssignment } from "../messages/consumer-protocol.ts";
 import type { ResponseOf } from "../registry.ts";
-import type { Cluster } from "./cluster.ts";
+import type { Cluster, RetryOptions } from "./cluster.ts";
 import { mustSucceed } from "./errors.ts";
 import type { TopicPartition } from "./offsets.ts";
 
@@ -21,7 +21,7 @@ export interface GroupDetails {
   readonly members: readonly GroupMemberDetails[];
 }
 
-export interface GroupMemberDetails {
+interface GroupMemberDetails {
   readonly memberId: string;
   readonly groupInstanceId: string | undefined;
   readonly clientId: string;
@@ -41,9 +41,13 @@ export interface PositionToCommit extends TopicPartition {
 }
 
 /** Whom a commit comes from; absent for one from outside of the group. */
-export interface CommitOrigin {
+interface CommitOrigin {
   readonly memberId: string;
   readonly generationId: number;
+}
+
+interface CommitOptions extends RetryOptions {
+  readonly origin?: CommitOrigin;
 }
 
 /** Later versions name topics by their ids, which a group may outlive. */
@@ -109,9 +113,10 @@ export class Groups {
   async commit(
     groupId: string,
     positions: readonly PositionToCommit[],
-    origin?: CommitOrigin,
+    options: CommitOptions = {},
   ): Promise<void> {
-    await this.#cluster.retrying(async () => {
+    const { origin } = options;
+    const commitOnce = async (): Promise<void> => {
       const connection = await this.#cluster.coordinatorOf(groupId);
       const answer = await connection.request(
         "OffsetCommit",
@@ -135,7 +140,8 @@ export class Groups {
           mustSucceed(errorCode, `group ${groupId}, ${name}/${partitionIndex}`);
         }
       }
-    });
+    };
+    await this.#cluster.retrying(commitOnce, options);
   }
 
   /** @throws LogError group_not_found, group_not_empty */
@@ -195,7 +201,7 @@ function positionsOf(groupId: string, topics: readonly FetchedTopic[]): Committe
 }
 
 /** By topic, then by partition. */
-export function inOrder(left: TopicPartition, right: TopicPartition): number {
+function inOrder(left: TopicPartition, right: TopicPartition): number {
   if (left.topic !== right.topic) return left.topic < right.topic ? -1 : 1;
   return left.partition - right.partition;
 }

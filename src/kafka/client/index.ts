@@ -6,21 +6,12 @@
  * to know how records are printed or where they come from. Start reading at {@link KafkaClient}; who
  * leads what is in `cluster.ts`, one connection in `broker-connection.ts`.
  */
-export type { PartitionMetadata, TopicMetadata } from "./cluster.ts";
-export type {
-  CommittedPosition,
-  GroupDetails,
-  GroupMemberDetails,
-  Groups,
-  GroupSummary,
-  PositionToCommit,
-} from "./groups.ts";
-export { type ClientOptions, KafkaClient } from "./kafka-client.ts";
-export type { Generation, GroupMember, MemberOptions } from "./member.ts";
-export { murmur2, partitionOfKey } from "./murmur2.ts";
-export type { FoundOffset, OffsetPlace, Offsets, TopicPartition } from "./offsets.ts";
+export type { TopicMetadata } from "./cluster.ts";
+export type { CommittedPosition, GroupDetails, PositionToCommit } from "./groups.ts";
+export { KafkaClient } from "./kafka-client.ts";
+export type { Generation, GroupMember } from "./member.ts";
+export type { OffsetPlace, TopicPartition } from "./offsets.ts";
 export type { OutgoingRecord } from "./outgoing.ts";
-export type { Acks, PartitionReceipt, Producer, ProducerOptions } from "./producer.ts";
-export type { PartitionRange, ReadOptions } from "./reader.ts";
+export type { Acks, Producer } from "./producer.ts";
+export type { PartitionRange } from "./reader.ts";
 export { eachRecord, type RecordChunk } from "./record-chunk.ts";
-export type { NewTopicRequest, TopicChange, Topics, TopicSetting } from "./topics.ts";

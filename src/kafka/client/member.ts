@@ -5,7 +5,7 @@ import { decodeAlone, encodeAlone } from "../codec/codec.ts";
 import { consumerAssignment, consumerSubscription } from "../messages/consumer-protocol.ts";
 import type { ResponseOf } from "../registry.ts";
 import type { BrokerConnection } from "./broker-connection.ts";
-import { backoffMs, type Cluster, type Lane } from "./cluster.ts";
+import { backoffMs, type Cluster, type Lane, type RetryOptions } from "./cluster.ts";
 import { isTransient, mustSucceed } from "./errors.ts";
 import { byTopic, decodeAssignment, type Groups, type PositionToCommit } from "./groups.ts";
 import type { TopicPartition } from "./offsets.ts";
@@ -82,10 +82,10 @@ export class GroupMember {
    * Commits what was worked off.
    * @throws LogError rebalance_in_progress, generation_illegal, member_unknown where this member is out
    */
-  async commit(positions: readonly PositionToCommit[]): Promise<void> {
+  async commit(positions: readonly PositionToCommit[], options: RetryOptions = {}): Promise<void> {
     if (positions.length === 0) return;
     const origin = { memberId: this.#memberId, generationId: this.#generationId };
-    await this.#groups.commit(this.#options.groupId, positions, origin);
+    await this.#groups.commit(this.#options.groupId, positions, { ...options, origin });
   }
 
   /** Tells the others that they need not wait for this one. Never fails: they will notice anyway. */
