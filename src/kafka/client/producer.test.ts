@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { partitionOfKey } from "../../bytes/index.ts";
 import { codecNames } from "../../records/index.ts";
 import { ClientWorld, hasCode, wholeTopic } from "./client-world.test.ts";
 import type { KafkaClient } from "./kafka-client.ts";
-import { partitionOfKey } from "./murmur2.ts";
 import type { ProducerOptions } from "./producer.ts";
 
 async function sendAll(

@@ -1,10 +1,10 @@
+import { partitionOfKey } from "../../bytes/index.ts";
 import type { Timer } from "../../env/index.ts";
 import { LogError } from "../../errors/index.ts";
 import type { BatchBuilderOptions, Codec } from "../../records/index.ts";
 import type { RequestBody, ResponseOf } from "../registry.ts";
 import { backoffMs, type Cluster, type TopicMetadata } from "./cluster.ts";
 import { answeredError, isTransient, mustSucceed } from "./errors.ts";
-import { partitionOfKey } from "./murmur2.ts";
 import { type OutgoingBatch, OutgoingQueue, type OutgoingRecord } from "./outgoing.ts";
 
 export type Acks = "all" | "leader" | "none";
