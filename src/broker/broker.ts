@@ -3,7 +3,7 @@ import type { LogError } from "../errors/index.ts";
 import type { Applied } from "../metadata/index.ts";
 import { MetricRegistry } from "../metrics/index.ts";
 import { type Partition, Partitions } from "../partitions/index.ts";
-import type { StoreStats } from "../storage/index.ts";
+import type { StoreOptions, StoreStats } from "../storage/index.ts";
 import type { ItemOutcome, TopicRef } from "./answers.ts";
 import { BrokerConfig } from "./broker-config.ts";
 import { type BrokerMetrics, registerMetrics } from "./broker-metrics.ts";
@@ -84,6 +84,8 @@ export interface BrokerOptions {
   readonly settings?: ReadonlyMap<string, string> | undefined;
   /** Called once, when nothing may be acknowledged any more and the process must end. */
   readonly onFatal: (error: LogError) => void;
+  /** How large the store's files get and when it makes checkpoints; its own defaults where absent. */
+  readonly storage?: Partial<Omit<StoreOptions, "directory" | "durability">> | undefined;
   /** Takes the metrics of the broker; they are registered while it opens. */
   readonly metrics?: MetricRegistry | undefined;
 }
@@ -156,7 +158,7 @@ export class Broker {
     const registry = options.metrics ?? new MetricRegistry();
     const metrics = registerMetrics(registry, () => broker?.stats());
     const observeSync = (ms: number): void => metrics.syncSeconds.record(ms / 1000);
-    const store = { directory, durability, observeSync };
+    const store = { ...options.storage, directory, durability, observeSync };
     const counters = metrics.appended;
     const partitions = await Partitions.open(env, { store, onFatal, counters });
     try {

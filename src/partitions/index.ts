@@ -16,6 +16,7 @@ export type {
   ReadOptions,
   Refused,
 } from "./outcomes.ts";
+export { OwnedPartition } from "./owned-partition.ts";
 export { PendingFrame } from "./pending-frame.ts";
 export { type AppendCounters, Partition } from "./partition.ts";
 export {

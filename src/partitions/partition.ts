@@ -19,6 +19,7 @@ import type {
   ReadOptions,
   Refused,
 } from "./outcomes.ts";
+import { OwnedPartition } from "./owned-partition.ts";
 import type { PartitionState } from "./partition-state.ts";
 import type { FrameMember, PendingFrame } from "./pending-frame.ts";
 import { ProducerTable, type RememberedBatch } from "./producer-table.ts";
@@ -145,6 +146,11 @@ export class Partition implements FrameMember {
     return this.#share.store.incarnation;
   }
 
+  /** End of what is written, durable or not. */
+  get writtenEndOffset(): number {
+    return this.#writtenEnd;
+  }
+
   /** Bytes that the partition takes in the store. */
   get sizeBytes(): number {
     return this.#log.sizeBytes;
@@ -183,6 +189,19 @@ export class Partition implements FrameMember {
   /** The same for batches that the product itself writes, without the limits that clients have. */
   appendInternal(bytes: Uint8Array, nowMs: number): AppendOutcome {
     return this.#batchFault(bytes, internalBatchBytesMax) ?? this.#put(bytes, nowMs);
+  }
+
+  /** The same for a batch that this process has built itself, whose bytes need no second look. */
+  appendBuilt(bytes: Uint8Array, nowMs: number): AppendOutcome {
+    const { fatalError, roomFault } = this.#share;
+    const end = this.#closeReason ?? fatalError;
+    if (end !== undefined) return refuse(end.code, end.message);
+    return roomFault ?? this.#put(bytes, nowMs);
+  }
+
+  /** For a program that has the store to itself. */
+  owned(): OwnedPartition {
+    return new OwnedPartition(this, this.#log, this.#share.store);
   }
 
   /**

@@ -78,8 +78,27 @@ export class PartitionLog {
     limits: ReadLimits,
   ): FetchedBytes | undefined | Promise<FetchedBytes | undefined> {
     if (from >= limits.endOffset) return undefined;
-    const run = this.#runs[partitionPoint(this.#runs.length, (i) => this.#runEnd(i) <= from)];
+    const run = this.#runOf(from);
     if (run !== undefined) return this.#sources.segments.read(run, from, limits);
+    return this.#readFromWal(from, limits);
+  }
+
+  /**
+   * The same before this returns, also where that waits for the device.
+   * @throws LogError `data_corrupt`.
+   */
+  readNow(from: number, limits: ReadLimits): FetchedBytes | undefined {
+    if (from >= limits.endOffset) return undefined;
+    const run = this.#runOf(from);
+    if (run !== undefined) return this.#sources.segments.readNow(run, from, limits);
+    return this.#readFromWal(from, limits);
+  }
+
+  #runOf(offset: number): Run | undefined {
+    return this.#runs[partitionPoint(this.#runs.length, (i) => this.#runEnd(i) <= offset)];
+  }
+
+  #readFromWal(from: number, limits: ReadLimits): FetchedBytes | undefined {
     const index = this.#walIndex;
     if (index === undefined) return undefined;
     const first = Math.max(index.find(from), 0);

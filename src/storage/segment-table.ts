@@ -72,32 +72,26 @@ export class SegmentTable {
     limits: ReadLimits,
   ): FetchedBytes | undefined | Promise<FetchedBytes | undefined> {
     const segment = this.#segment(run.segmentNumber);
-    const entries = partitionPoint(
-      run.indexCount,
-      (i) => indexEntry(segment.footer, run, i).baseOffset <= from,
-    );
-    const entry = entries === 0 ? undefined : indexEntry(segment.footer, run, entries - 1);
-    const start = entry?.position ?? 0;
-    const startOffset = entry?.baseOffset ?? run.baseOffset;
-    const wanted = Math.min(run.sizeBytes - start, limits.bytesMax + INDEX_INTERVAL_BYTES);
-    return this.#readFrom(segment, { run, from, start, startOffset, wanted, limits });
+    const plan = planOf(segment.footer, run, from, limits);
+    if (this.#warm.has(segment.segmentNumber)) return this.#readSync(segment, plan);
+    return this.#readAsync(segment, plan, this.#pool.acquire(plan.wanted));
   }
 
-  #readFrom(
-    segment: OpenSegment,
-    plan: SegmentRead,
-  ): FetchedBytes | undefined | Promise<FetchedBytes | undefined> {
+  /** The same before this returns, wherever the segment is. */
+  readNow(run: Run, from: number, limits: ReadLimits): FetchedBytes | undefined {
+    const segment = this.#segment(run.segmentNumber);
+    return this.#readSync(segment, planOf(segment.footer, run, from, limits));
+  }
+
+  #readSync(segment: OpenSegment, plan: SegmentRead): FetchedBytes | undefined {
     const bytes = this.#pool.acquire(plan.wanted);
     const position = plan.run.position + plan.start;
-    if (this.#warm.has(segment.segmentNumber)) {
-      try {
-        return this.#cutSync(segment, plan, bytes, readOrFail(segment.file, bytes, position));
-      } catch (error) {
-        this.#pool.release(bytes);
-        throw error;
-      }
+    try {
+      return this.#cutSync(segment, plan, bytes, readOrFail(segment.file, bytes, position));
+    } catch (error) {
+      this.#pool.release(bytes);
+      throw error;
     }
-    return this.#readAsync(segment, plan, bytes);
   }
 
   async #readAsync(
@@ -280,6 +274,20 @@ interface SegmentRead {
   readonly startOffset: number;
   readonly wanted: number;
   readonly limits: ReadLimits;
+}
+
+/** Where reading begins: at the last entry of the index that is not behind `from`. */
+// oxlint-disable-next-line max-params -- a run, an offset, and how much
+function planOf(footer: SegmentFooter, run: Run, from: number, limits: ReadLimits): SegmentRead {
+  const entries = partitionPoint(
+    run.indexCount,
+    (i) => indexEntry(footer, run, i).baseOffset <= from,
+  );
+  const entry = entries === 0 ? undefined : indexEntry(footer, run, entries - 1);
+  const start = entry?.position ?? 0;
+  const startOffset = entry?.baseOffset ?? run.baseOffset;
+  const wanted = Math.min(run.sizeBytes - start, limits.bytesMax + INDEX_INTERVAL_BYTES);
+  return { run, from, start, startOffset, wanted, limits };
 }
 
 type Cut =
