@@ -41,6 +41,10 @@ export interface Commit {
 interface PartitionFacts {
   readonly sends: Send[];
   readonly sendOf: Map<string, Send>;
+  /** Sends of each producer. */
+  readonly countOf: Map<string, number>;
+  /** What was read, by offset. */
+  readonly values: Map<number, string>;
   readonly deletions: Deletion[];
   /** High watermarks that were seen; each with the place where it was. */
   readonly seen: { readonly highWatermark: number; readonly at: number }[];
@@ -50,7 +54,7 @@ interface PartitionFacts {
 
 export interface TopicFacts {
   readonly name: string;
-  readonly partitionCount: number;
+  partitionCount: number;
   readonly sentAt: number;
   topicId: string | undefined;
   ackedAt: number;
@@ -66,6 +70,8 @@ interface Found {
 const never = Infinity;
 
 export class Ledger {
+  /** Whether all that is checked follows from each other; false where each check is of another future. */
+  isOneHistory = false;
   /** The place in the history now. */
   now: () => number = () => 0;
   readonly topics: TopicFacts[] = [];
@@ -95,9 +101,15 @@ export class Ledger {
     facts.ackedAt = this.now();
   }
 
+  /** The topic was not made, and will not be. */
+  topicRefused(facts: TopicFacts): void {
+    this.topics.splice(this.topics.indexOf(facts), 1);
+  }
+
   sent(place: string, send: Pick<Send, "producer" | "isIdempotent" | "values">): Send {
     const facts = this.#partition(place);
-    const index = facts.sends.filter(({ producer }) => producer === send.producer).length;
+    const index = facts.countOf.get(send.producer) ?? 0;
+    facts.countOf.set(send.producer, index + 1);
     const made: Send = {
       ...send,
       index,
@@ -141,6 +153,16 @@ export class Ledger {
     if (highWatermark > last) seen.push({ highWatermark, at: this.now() });
   }
 
+  /** A record was read: whatever happens, nothing else will ever be read there. */
+  read(place: string, offset: number, value: string): void {
+    const { values, sendOf } = this.#partition(place);
+    const before = values.get(offset) ?? value;
+    if (before !== value) throw new Violation(`${place}@${offset}: "${before}", then "${value}"`);
+    if (!sendOf.has(value)) throw new Violation(`${place}@${offset}: "${value}" was never sent`);
+    values.set(offset, value);
+  }
+
+  /** @param key group, topic and place, with bars between. */
   commitSent(key: string, offset: number): Commit {
     const commit = { offset, sentAt: this.now(), ackedAt: never, refusedAt: never };
     const commits = this.#commits.get(key) ?? [];
@@ -226,6 +248,9 @@ export class Ledger {
     if (start < mustStart) fail(`records below ${mustStart} were deleted`);
     if (start > mayStart && facts.retainedAt > at) fail(`nobody deleted records above ${mayStart}`);
     const found = await readAll(partition);
+    if (this.isOneHistory) {
+      for (const { offset, value } of found) this.read(place, offset, value);
+    }
     const values = new Map(found.map(({ offset, value }) => [offset, value]));
     for (const [i, { offset }] of found.entries()) {
       if (offset !== start + i) fail(`offset ${start + i} is missing: ${offset} follows`);
@@ -270,9 +295,10 @@ export class Ledger {
 
   async #checkCommits(broker: Broker, at: number): Promise<void> {
     for (const [key, commits] of this.#commits) {
-      const [group = "", topic = "", partition = ""] = key.split("|");
-      const facts = this.topics.find(({ name }) => name === topic);
-      if (facts !== undefined && facts.deleteSentAt <= at) continue;
+      const [group = "", topic = "", place = ""] = key.split("|");
+      const [topicId, partition] = place.split("/");
+      const facts = this.topics.find((one) => one.topicId === topicId);
+      if (facts === undefined || facts.deleteSentAt <= at) continue;
       const item = { topic: { name: topic }, partition: Number(partition) };
       const answer = await broker.fetchOffsets({ groupId: group, partitions: [item] });
       const offset = answer.offsets[0]?.offset;
@@ -299,7 +325,15 @@ export class Ledger {
   #partition(place: string): PartitionFacts {
     let facts = this.#partitions.get(place);
     if (facts === undefined) {
-      facts = { sends: [], sendOf: new Map(), deletions: [], seen: [], retainedAt: never };
+      facts = {
+        sends: [],
+        sendOf: new Map(),
+        countOf: new Map(),
+        values: new Map(),
+        deletions: [],
+        seen: [],
+        retainedAt: never,
+      };
       this.#partitions.set(place, facts);
     }
     return facts;

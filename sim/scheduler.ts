@@ -75,6 +75,14 @@ export class Scheduler implements Timers {
     }
   }
 
+  /** Runs the world as long as `isWanted` says, and something is left to run. */
+  async runWhile(isWanted: () => boolean): Promise<void> {
+    for (;;) {
+      await microtasks();
+      if (!isWanted() || !this.step()) return;
+    }
+  }
+
   /** Runs one callback; false where there is none. */
   step(): boolean {
     if (++this.#steps > stepsMax) throw new Error(`no end after ${stepsMax} steps`);

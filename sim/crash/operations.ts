@@ -90,7 +90,7 @@ function retain(stage: Stage): void {
 
 function commit(stage: Stage): void {
   const offset = stage.nextCommit();
-  const facts = stage.ledger.commitSent("group|a|0", offset);
+  const facts = stage.ledger.commitSent(`group|a|${stage.placeOf("a")}`, offset);
   const committing = async (): Promise<void> => {
     const [answer] = await stage.broker.commitOffsets({
       groupId: "group",

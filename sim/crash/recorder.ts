@@ -30,6 +30,7 @@ export class RecordingDisk implements Disk {
   readonly #disk: MemoryDisk;
   readonly #numbers = new Map<string, number>();
   #nextNumber: number;
+  #isDead = false;
 
   /** Begins with what `base` is; or goes on after the process that wrote to `before` was killed. */
   constructor(base: Image, before?: RecordingDisk) {
@@ -51,6 +52,7 @@ export class RecordingDisk implements Disk {
 
   /** The disk for the next process. The old one must not be used any more. */
   afterKill(): RecordingDisk {
+    this.#isDead = true;
     return new RecordingDisk(this.base, this);
   }
 
@@ -63,7 +65,7 @@ export class RecordingDisk implements Disk {
     }
     const number = this.#numbers.get(path);
     if (number === undefined) throw new Error(`${path} has no number`);
-    return new RecordingFile(file, number, this.changes);
+    return new RecordingFile(file, number, this);
   }
 
   exists(path: string): boolean {
@@ -106,6 +108,7 @@ export class RecordingDisk implements Disk {
   async syncDirectory(path: string): Promise<void> {
     const until = this.changes.length;
     await this.#disk.syncDirectory(path);
+    await this.alive();
     const { directory, name } = placeOf(path);
     this.changes.push({
       kind: "syncDirectory",
@@ -127,6 +130,11 @@ export class RecordingDisk implements Disk {
     return this.#disk.lock(path);
   }
 
+  /** Never settles once the process is dead: it saw nothing of what the device answered then. */
+  async alive(): Promise<void> {
+    if (this.#isDead) await new Promise<void>(() => {});
+  }
+
   #name(path: string, node: ImageNode | undefined): void {
     this.changes.push({ kind: "name", ...placeOf(path), node });
   }
@@ -136,13 +144,13 @@ class RecordingFile implements DiskFile {
   readonly path: string;
   readonly #file: DiskFile;
   readonly #number: number;
-  readonly #changes: Change[];
+  readonly #disk: RecordingDisk;
 
-  constructor(file: DiskFile, number: number, changes: Change[]) {
+  constructor(file: DiskFile, number: number, disk: RecordingDisk) {
     this.path = file.path;
     this.#file = file;
     this.#number = number;
-    this.#changes = changes;
+    this.#disk = disk;
   }
 
   size(): number {
@@ -164,23 +172,25 @@ class RecordingFile implements DiskFile {
 
   async writeAsync(parts: readonly Uint8Array[], position: number): Promise<void> {
     await this.#file.writeAsync(parts, position);
+    await this.#disk.alive();
     this.#wrote(parts, position);
   }
 
   #wrote(parts: readonly Uint8Array[], position: number): void {
     const bytes = new Uint8Array(Buffer.concat(parts));
-    this.#changes.push({ kind: "write", file: this.#number, position, bytes });
+    this.#disk.changes.push({ kind: "write", file: this.#number, position, bytes });
   }
 
   async sync(): Promise<void> {
-    const until = this.#changes.length;
+    const until = this.#disk.changes.length;
     await this.#file.sync();
-    this.#changes.push({ kind: "sync", file: this.#number, until });
+    await this.#disk.alive();
+    this.#disk.changes.push({ kind: "sync", file: this.#number, until });
   }
 
   truncate(size: number): void {
     this.#file.truncate(size);
-    this.#changes.push({ kind: "truncate", file: this.#number, size });
+    this.#disk.changes.push({ kind: "truncate", file: this.#number, size });
   }
 
   close(): void {

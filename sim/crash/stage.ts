@@ -5,6 +5,7 @@ import type { LogError } from "../../src/errors/index.ts";
 import { type AppendOutcome, settled, whenSettled } from "../../src/partitions/index.ts";
 import { batchOf } from "../batches.ts";
 import { Ledger, type Send, type TopicFacts } from "../ledger.ts";
+import { microtasks } from "../scheduler.ts";
 import { openedStore, setStoreSizes } from "../small-store.ts";
 import { Image } from "./image.ts";
 import { type Change, RecordingDisk } from "./recorder.ts";
@@ -57,7 +58,24 @@ export async function openBroker(env: StageEnv, fatal: LogError[]): Promise<Brok
 
 /** A memory environment on some disk. */
 export function envOn(disk: Disk, seed: number): StageEnv {
-  return { ...memoryEnv({ seed }), disk };
+  const env = memoryEnv({ seed });
+  const run = async <T>(promise: Promise<T>): Promise<T> => {
+    let isSettled = false;
+    const settle = (): void => {
+      isSettled = true;
+    };
+    promise.then(settle, settle);
+    for (;;) {
+      // A checkpoint is a longer chain of promises than the environment's own `run` waits for.
+      await microtasks();
+      if (isSettled) return promise;
+      const dueMs = env.timers.nextDueMs;
+      if (env.timers.soonCount > 0) env.timers.runSoon();
+      else if (dueMs === undefined) throw new Error("nothing is left that could settle it");
+      else env.timers.advance(Math.max(dueMs - env.clock.monotonicMs(), 0));
+    }
+  };
+  return { ...env, disk, run };
 }
 
 export class Stage {

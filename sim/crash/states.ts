@@ -7,8 +7,8 @@ import type { Change } from "./recorder.ts";
 /** What a device writes whole or not at all. */
 const sectorBytes = 512;
 /** Up to so many unsynced changes every subset is taken; of more, a sample. */
-export const exhaustiveMax = 6;
-const sampleCount = 32;
+export const exhaustiveMax = 7;
+const sampleCount = 48;
 /** A torn write of so many sectors is torn in every way; a longer one in chosen ways. */
 const sectorsExhaustiveMax = 3;
 

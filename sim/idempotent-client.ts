@@ -1,0 +1,130 @@
+import type { OpenTopic } from "../src/broker/index.ts";
+import { type AppendOutcome, settled, whenSettled } from "../src/partitions/index.ts";
+import { batchOf } from "./batches.ts";
+import type { ClientShare } from "./clients.ts";
+import { type Send, Violation } from "./ledger.ts";
+import type { Life } from "./life.ts";
+
+const inFlightMax = 5;
+const triesMax = 1_000;
+
+interface Batch {
+  readonly send: Send;
+  readonly baseSequence: number;
+}
+
+/** A producer that sends again, in order, whatever was not acknowledged, over any number of restarts. */
+export class IdempotentClient {
+  readonly #share: ClientShare;
+  readonly #name: string;
+  #producerId: number | undefined;
+  #serial = 0;
+  readonly #nextSequence = new Map<string, number>();
+  /** Sent and not acknowledged, by place. */
+  readonly #open = new Map<string, Batch[]>();
+  /** The life in which each place is worked at; what an earlier one began was lost with it. */
+  readonly #busy = new Map<string, Life>();
+
+  constructor(share: ClientShare, name: string) {
+    this.#share = share;
+    this.#name = name;
+  }
+
+  async produce(life: Life, partition: OpenTopic["partitions"][number] | undefined): Promise<void> {
+    const { random, ledger } = this.#share;
+    const producerId = await this.#identity(life);
+    if (producerId === undefined || partition === undefined) return;
+    const place = `${partition.topicId}/${partition.index}`;
+    if (this.#busy.get(place) === life) return;
+    this.#busy.set(place, life);
+    const open = this.#open.get(place) ?? [];
+    this.#open.set(place, open);
+    const wanted = 1 + random.below(inFlightMax);
+    while (open.length < wanted) open.push(this.#next(place));
+    await this.#send(life, partition, open);
+    ledger.saw(place, partition.highWatermark);
+    this.#busy.delete(place);
+  }
+
+  /** Sends until nothing is open. */
+  async finish(life: Life): Promise<void> {
+    for (const [place, open] of this.#open) {
+      const [topicId = "", index = "0"] = place.split("/");
+      const partition = life.broker.partitionById(topicId, Number(index));
+      if (partition === undefined) continue;
+      for (let tries = 0; open.length > 0; tries++) {
+        if (tries > triesMax) throw new Violation(`${this.#name} gets no answer at ${place}`);
+        await this.#send(life, partition, open);
+      }
+    }
+  }
+
+  async #identity(life: Life): Promise<number | undefined> {
+    if (this.#producerId !== undefined) return this.#producerId;
+    try {
+      const { producerId } = await life.broker.initProducerId({});
+      if (this.#producerId !== undefined) return this.#producerId;
+      this.#share.ledger.producerId(producerId);
+      this.#producerId = producerId;
+    } catch {
+      // The disk failed, or the process ends: it is asked again.
+    }
+    return this.#producerId;
+  }
+
+  #next(place: string): Batch {
+    const { random, plan, ledger } = this.#share;
+    const values = Array.from({ length: 1 + random.below(3) }, () => {
+      return `${this.#name}-${this.#serial++}:${"y".repeat(random.below(plan.recordBytesMax))}`;
+    });
+    const baseSequence = this.#nextSequence.get(place) ?? 0;
+    this.#nextSequence.set(place, baseSequence + values.length);
+    return {
+      send: ledger.sent(place, { producer: this.#name, isIdempotent: true, values }),
+      baseSequence,
+    };
+  }
+
+  /** Sends all that is open, some of it twice, and takes out what was acknowledged. */
+  async #send(
+    life: Life,
+    partition: OpenTopic["partitions"][number],
+    open: Batch[],
+  ): Promise<void> {
+    const { random, ledger, trace } = this.#share;
+    const outcomes: { readonly outcome: AppendOutcome; readonly batch: Batch }[] = [];
+    // A partition that does not know a producer takes any batch as its first: until one is there, only one is sent.
+    const isFirst = open[0]?.send.index === 0;
+    for (const batch of isFirst ? open.slice(0, 1) : [...open]) {
+      outcomes.push({ outcome: this.#append(life, partition, batch), batch });
+      if (random.below(6) === 0) {
+        outcomes.push({ outcome: this.#append(life, partition, batch), batch });
+      }
+      if (random.below(3) === 0) await life.scheduler.pause(random.below(3));
+    }
+    await new Promise<void>((resolve) => {
+      whenSettled(
+        outcomes.map(({ outcome }) => outcome),
+        resolve,
+      );
+    });
+    for (const { outcome, batch } of outcomes) {
+      const error = settled(outcome);
+      trace.note(`${this.#name} ${batch.baseSequence} ${error?.code ?? outcome.kind}`);
+      if (error?.code === "sequence_duplicate" || error?.code === "producer_fenced") {
+        throw new Violation(`${this.#name} at ${batch.baseSequence}: ${error.message}`);
+      }
+      if (error !== undefined || outcome.kind === "refused") continue;
+      ledger.ackedSend(batch.send, outcome.baseOffset);
+      const at = open.indexOf(batch);
+      if (at >= 0) open.splice(at, 1);
+    }
+  }
+
+  #append(life: Life, partition: OpenTopic["partitions"][number], batch: Batch): AppendOutcome {
+    const nowMs = life.env.clock.wallMs();
+    const { baseSequence, send } = batch;
+    const identity = { producerId: this.#producerId ?? 0, producerEpoch: 0, baseSequence };
+    return partition.append(batchOf(send.values, nowMs, identity), nowMs);
+  }
+}
