@@ -38,7 +38,7 @@ const refused: readonly (readonly [
   ],
   [Metadata.request, 0, "00000001 0005 61", "topics.name ends behind the last byte"],
   [Metadata.request, 0, "00000001 ffff", "topics.name is null, which it may not be"],
-  [Metadata.request, 0, "00000000 00", "has bytes behind its last field"],
+  [Heartbeat.response, 0, "0000 00", "has bytes behind its last field"],
   [Metadata.request, 9, "8080808080 01", "topics has a varint of more than five bytes"],
   [Metadata.request, 9, "ffffffff 1f", "topics has a varint of more than five bytes"],
   [Metadata.request, 9, "80808080", "topics ends behind the last byte"],
@@ -76,6 +76,18 @@ test("what cannot be decoded is refused with message, version and field", () => 
         },
       );
     }
+  }
+});
+
+test("bytes behind a request are ignored: librdkafka 2.16 sends three when it asks for all topics", () => {
+  for (const codec of bothOf(Metadata.request, 13)) {
+    const bytes = hex("00 00 00 00 01 00 00");
+    assert.deepEqual(codec.decode(sourceOf(bytes), 0, bytes.length), {
+      topics: undefined,
+      allowAutoTopicCreation: false,
+      includeClusterAuthorizedOperations: false,
+      includeTopicAuthorizedOperations: false,
+    });
   }
 });
 

@@ -151,7 +151,7 @@ export interface Message<F extends Fields = Fields> {
   readonly versionMax: number;
   /** From this version on: compact lengths and tagged fields. Infinity where there is no such version. */
   readonly flexibleSince: number;
-  /** Whether bytes behind the last field are ignored, as embedded schemas want, or refused. */
+  /** Whether bytes behind the last field are ignored, as in requests and embedded schemas, or refused. */
   readonly allowsTrailing: boolean;
   readonly fields: F;
 }
@@ -185,18 +185,14 @@ export function api<Req extends Fields, Res extends Fields>(
     versionMax: versions.max,
     flexibleSince: versions.flexible ?? Number.POSITIVE_INFINITY,
   };
-  const of = <F extends Fields>(direction: string, fields: F): Message<F> => ({
-    name: `${name} ${direction}`,
-    ...range,
-    allowsTrailing: false,
-    fields,
-  });
   return {
     key,
     name,
     ...range,
-    request: of("request", request),
-    response: of("response", response),
+    // Kafka ignores what lies behind a request, and librdkafka 2.16 relies on it: it asks for all topics
+    // (Metadata 9 and later) with a count of four bytes where one is meant.
+    request: { name: `${name} request`, ...range, allowsTrailing: true, fields: request },
+    response: { name: `${name} response`, ...range, allowsTrailing: false, fields: response },
   };
 }
 
