@@ -8,7 +8,7 @@ import (
 
 // fetch fills the topic, then reads it again and again, one request in flight on each connection.
 func fetch(o *options) measure.Result {
-	addresses := createTopic(o.bootstrap, o.topic, o.partitions, o.configs)
+	addresses := createTopic(o)
 	ends := fill(o, addresses)
 	tallies := make([]*measure.Tally, o.connections)
 	var readers sync.WaitGroup

@@ -12,7 +12,7 @@ import (
 // latency has one producer and one consumer that waits at the broker; what is measured runs from the moment a
 // message was due until the consumer has it. A late sender does not shorten it.
 func latency(o *options) measure.Result {
-	addresses := createTopic(o.bootstrap, o.topic, 1, o.configs)
+	addresses := createTopic(o)
 	l := &latencyRun{o: o, address: addresses[0], tally: &measure.Tally{}, got: make(chan struct{}, 1)}
 	consumed := make(chan struct{})
 	go l.consume(consumed)

@@ -35,12 +35,13 @@ type options struct {
 
 var modes = map[string]func(*options) measure.Result{
 	"produce": produce, "fetch": fetch, "latency": latency,
-	"hold": hold, "stall": stall, "ping": ping, "touch": touch, "write": write,
+	"create": create, "touch": touch, "write": write,
+	"hold": hold, "stall": stall, "ping": ping,
 }
 
 func main() {
 	if len(os.Args) < 2 || modes[os.Args[1]] == nil {
-		fail("usage: load produce|fetch|latency|hold|stall|ping|touch|write [flags]")
+		fail("usage: load produce|fetch|latency|create|touch|write|hold|stall|ping [flags]")
 	}
 	// The collector would take processor time from the broker.
 	debug.SetGCPercent(800)

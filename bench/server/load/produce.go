@@ -23,7 +23,7 @@ const joinedBytesMax = 4 << 10
 const writeBytesMax = 64 << 10
 
 func produce(o *options) measure.Result {
-	addresses := createTopic(o.bootstrap, o.topic, o.partitions, o.configs)
+	addresses := createTopic(o)
 	batch, count := batchOf(o.valueBytes, o.batchBytes, o.recordsMax)
 	tallies := make([]*measure.Tally, o.connections)
 	producers := make([]*producer, o.connections)

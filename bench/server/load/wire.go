@@ -173,10 +173,24 @@ func (r *reader) string() string {
 	return string(r.b[r.at-n : r.at])
 }
 
-// createTopic makes a topic and returns the address of each partition's leader.
-func createTopic(bootstrap, topic string, partitions int, configs map[string]string) []string {
-	c := dial(bootstrap)
+// createTopic makes a topic and returns the address of each partition's leader, when all of them lead.
+func createTopic(o *options) []string {
+	c := dial(o.bootstrap)
 	defer c.Close()
+	askForTopic(c, o.topic, o.partitions, o.configs)
+	deadline := time.Now().Add(60 * time.Second)
+	for time.Now().Before(deadline) {
+		if leaders := leadersOf(c, o.topic); len(leaders) >= o.partitions {
+			awaitLeadership(o.topic, leaders, deadline)
+			return leaders
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	fail("topic %s has no leaders after 60 s", o.topic)
+	return nil
+}
+
+func askForTopic(c *conn, topic string, partitions int, configs map[string]string) {
 	w := &writer{}
 	w.int32(1)
 	w.string(topic)
@@ -196,15 +210,6 @@ func createTopic(bootstrap, topic string, partitions int, configs map[string]str
 	if code := r.int16(); code != 0 {
 		fail("creating topic %s: error %d %s", topic, code, r.string())
 	}
-	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); {
-		if leaders := leadersOf(c, topic); len(leaders) >= partitions {
-			awaitLeadership(topic, leaders, deadline)
-			return leaders
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	fail("topic %s has no leaders after 60 s", topic)
-	return nil
 }
 
 // awaitLeadership waits until the leaders know that they lead: Kafka tells clients before that.

@@ -1,0 +1,296 @@
+// The benchmark of the server: npm run bench [-- options]. See docs/performance.md.
+import { writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+
+import {
+  type Broker,
+  brokerAt,
+  type Durability,
+  freshDirectory,
+  removeDirectory,
+  startCordwood,
+  startKafka,
+} from "./brokers.ts";
+import { describeMachine, lookAtMachine } from "./machine.ts";
+import { type Drivers, mediansOf, runStart, runWorkload, spreadOf } from "./measure.ts";
+import { selfTimes } from "./profile.ts";
+import { buildFranz, buildLoad, buildRdkafka, buildServer, kafkaClassPath } from "./programs.ts";
+import { type Measured, say, sayCompared, sayHead, sayKafkaHead, sayMeasured } from "./report.ts";
+import { type Figures, type Workload, workloads } from "./workloads.ts";
+
+const help = `npm run bench -- [options]
+
+  --only NAME,NAME…      workloads whose name is, or begins with, one of these
+  --runs N               measured runs of each workload; medians are printed (3)
+  --secs N               length of what is measured in a run (2)
+  --warm-secs N          warm-up within each run (1)
+  --durability D         os, fsync, or both (os,fsync)
+  --against HOST:PORT    measure any broker that runs already; --pid N to know its CPU and memory
+  --kafka                run Apache Kafka beside Cordwood, in turn, and print ratios
+  --cpu-prof             print where the server's time goes instead
+  --json FILE            write every run's figures
+  --no-build             take dist as it is
+
+Workloads:
+${workloads.map(({ name, does }) => `  ${name.padEnd(20)} ${does}`).join("\n")}
+`;
+
+const { values: given } = parseArgs({
+  options: {
+    only: { type: "string" },
+    runs: { type: "string", default: "3" },
+    secs: { type: "string", default: "2" },
+    "warm-secs": { type: "string", default: "1" },
+    durability: { type: "string", default: "os,fsync" },
+    against: { type: "string" },
+    pid: { type: "string" },
+    kafka: { type: "boolean", default: false },
+    "cpu-prof": { type: "boolean", default: false },
+    json: { type: "string" },
+    "no-build": { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+
+/** Of a profile, so many functions are printed. */
+const profileRowsMax = 16;
+/** Both brokers get this much of everything before the first comparison: the JVM compiles meanwhile. */
+const kafkaWarmUpSecs = 10;
+const kafkaWarmUpOf = ["produce-100b-c4", "single-c16", "fetch-c1", "partitions-500"];
+
+if (given.help) say(help);
+else await main();
+
+async function main(): Promise<void> {
+  const runs = positive("--runs", given.runs);
+  const times = {
+    secs: positive("--secs", given.secs),
+    warmSecs: positive("--warm-secs", given["warm-secs"]),
+  };
+  const durabilities = durabilitiesOf(given.durability);
+  const chosen = chosenWorkloads();
+  const machine = await lookAtMachine();
+  say(describeMachine(machine));
+  const drivers = driversFor(chosen);
+  if (given.against === undefined && !given["no-build"]) buildServer();
+  const bench = { runs, ...times, drivers };
+  const all: Measured[] = [];
+  for (const durability of durabilities) {
+    const fitting = chosen.filter((one) => (one.durability ?? durability) === durability);
+    if (fitting.length === 0) continue;
+    if (given["cpu-prof"]) await profileAll(fitting, durability, bench);
+    else if (given.kafka) all.push(...(await compareAll(fitting, durability, bench)));
+    else all.push(...(await measureAll(fitting, durability, bench)));
+  }
+  if (given.json === undefined) return;
+  const measured = all.map(({ workload, ...rest }) => ({ workload: workload.name, ...rest }));
+  writeFileSync(given.json, `${JSON.stringify({ machine, given, measured }, undefined, 2)}\n`);
+}
+
+interface Bench {
+  readonly runs: number;
+  readonly secs: number;
+  readonly warmSecs: number;
+  readonly drivers: Drivers;
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`${name} ${text}: a number above 0 is expected`);
+  return value;
+}
+
+function durabilitiesOf(text: string): Durability[] {
+  return text.split(",").map((one) => {
+    if (one !== "os" && one !== "fsync") throw new Error(`--durability ${one}: os or fsync`);
+    return one;
+  });
+}
+
+/** All that need no foreign client, unless clients are compared or named. */
+function chosenWorkloads(): readonly Workload[] {
+  const names = given.only?.split(",");
+  if (names === undefined) {
+    return given.kafka ? workloads : workloads.filter(({ driver }) => !isClient(driver));
+  }
+  const chosen = names.flatMap((wanted) => {
+    const exact = workloads.filter(({ name }) => name === wanted);
+    const found =
+      exact.length > 0 ? exact : workloads.filter(({ name }) => name.startsWith(wanted));
+    if (found.length === 0) throw new Error(`no workload is called ${wanted}; --help lists them`);
+    return found;
+  });
+  return workloads.filter((one) => chosen.includes(one));
+}
+
+function isClient(driver: Workload["driver"]): boolean {
+  return driver === "franz" || driver === "rdkafka";
+}
+
+function driversFor(chosen: readonly Workload[]): Drivers {
+  const needs = (driver: Workload["driver"]): boolean =>
+    chosen.some((one) => one.driver === driver);
+  return {
+    load: buildLoad(),
+    franz: needs("franz") ? buildFranz() : undefined,
+    rdkafka: needs("rdkafka") ? buildRdkafka() : undefined,
+  };
+}
+
+/** Each run has a fresh server and an empty directory, unless somebody else's server is measured. */
+async function measureAll(
+  chosen: readonly Workload[],
+  durability: Durability,
+  bench: Bench,
+): Promise<Measured[]> {
+  sayHead(durability);
+  const all: Measured[] = [];
+  for (const workload of chosen) {
+    if (workload.driver === "start" && given.against !== undefined) continue;
+    const runs: Figures[] = [];
+    // The first run warms up the machine: pages that its host has to give back, files in the cache.
+    for (let run = 0; run <= bench.runs; run += 1) {
+      const figures = await runOnce(workload, durability, bench);
+      if (run > 0) runs.push(figures);
+    }
+    const measured = measuredOf({
+      workload,
+      durability,
+      broker: given.against ?? "cordwood",
+      runs,
+    });
+    sayMeasured(measured);
+    all.push(measured);
+  }
+  return all;
+}
+
+async function runOnce(workload: Workload, durability: Durability, bench: Bench): Promise<Figures> {
+  if (workload.driver === "start") return runStart(() => startCordwood({ durability }));
+  const isShared = given.against !== undefined;
+  const broker = isShared ? otherBroker(given.against ?? "") : await startCordwood({ durability });
+  try {
+    return (await runWorkload(broker, workload, { ...bench, durability, isShared })).figures;
+  } finally {
+    await broker.stop();
+  }
+}
+
+function otherBroker(bootstrap: string): Broker {
+  return brokerAt(bootstrap, given.pid === undefined ? undefined : Number(given.pid));
+}
+
+/**
+ * Both brokers run all the while and take turns, ours first. Each run has a topic of its own, which is
+ * deleted at its end; one run of each workload on each broker is dropped.
+ */
+async function compareAll(
+  chosen: readonly Workload[],
+  durability: Durability,
+  bench: Bench,
+): Promise<Measured[]> {
+  const classPath = kafkaClassPath();
+  const all: Measured[] = [];
+  const keep = (workload: Workload, ours: readonly Figures[], kafka: readonly Figures[]): void => {
+    const pair = [
+      measuredOf({ workload, durability, broker: "cordwood", runs: ours }),
+      measuredOf({ workload, durability, broker: "kafka", runs: kafka }),
+    ] as const;
+    sayCompared(...pair);
+    all.push(...pair);
+  };
+  sayKafkaHead(durability);
+  for (const workload of chosen.filter(({ driver }) => driver === "start")) {
+    const starts = [() => startCordwood({ durability }), () => startKafka(classPath)] as const;
+    const [ours, kafka] = await inTurn(bench.runs, starts, (start) => runStart(start));
+    keep(workload, ours, kafka);
+  }
+  const loads = chosen.filter(({ driver }) => driver !== "start");
+  if (loads.length === 0) return all;
+  await using brokers = await Pair.start(durability, classPath);
+  const options = { ...bench, durability, isShared: true };
+  await warmUp(brokers.both, options);
+  for (const workload of loads) {
+    const [ours, kafka] = await inTurn(bench.runs, brokers.both, async (broker) => {
+      return (await runWorkload(broker, workload, options)).figures;
+    });
+    keep(workload, ours, kafka);
+  }
+  return all;
+}
+
+class Pair implements AsyncDisposable {
+  readonly both: readonly [Broker, Broker];
+
+  private constructor(both: readonly [Broker, Broker]) {
+    this.both = both;
+  }
+
+  static async start(durability: Durability, classPath: string): Promise<Pair> {
+    return new Pair([await startCordwood({ durability }), await startKafka(classPath)]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const broker of this.both) await broker.stop();
+  }
+}
+
+/** A B, A B, A B: what disturbs the machine for a while disturbs both. The first turn is dropped. */
+async function inTurn<T>(
+  runs: number,
+  both: readonly [T, T],
+  measure: (one: T) => Promise<Figures>,
+): Promise<[Figures[], Figures[]]> {
+  const figures: [Figures[], Figures[]] = [[], []];
+  for (let run = 0; run <= runs; run += 1) {
+    for (const side of [0, 1] as const) {
+      const one = await measure(both[side]);
+      if (run > 0) figures[side].push(one);
+    }
+  }
+  return figures;
+}
+
+async function warmUp(
+  both: readonly Broker[],
+  options: Parameters<typeof runWorkload>[2],
+): Promise<void> {
+  const secs = Math.min(kafkaWarmUpSecs, 5 * options.secs) / kafkaWarmUpOf.length;
+  for (const workload of workloads.filter(({ name }) => kafkaWarmUpOf.includes(name))) {
+    for (const broker of both) await runWorkload(broker, workload, { ...options, secs });
+  }
+}
+
+function measuredOf(measured: Omit<Measured, "medians" | "spread">): Measured {
+  const { workload, runs } = measured;
+  return { ...measured, medians: mediansOf(runs), spread: spreadOf(workload, runs) };
+}
+
+async function profileAll(
+  chosen: readonly Workload[],
+  durability: Durability,
+  bench: Bench,
+): Promise<void> {
+  for (const workload of chosen) {
+    if (workload.driver === "start") continue;
+    const profiles = freshDirectory("profile");
+    const nodeArgs = ["--cpu-prof", `--cpu-prof-dir=${profiles}`, "--cpu-prof-interval=500"];
+    const broker = await startCordwood({ durability, nodeArgs });
+    const run = await runWorkload(broker, workload, { ...bench, durability, isShared: false });
+    await broker.stop("SIGTERM");
+    const { times, idleShare } = selfTimes(profiles, run.result);
+    removeDirectory(profiles);
+    sayProfile(workload, { durability, times, idleShare });
+  }
+}
+
+function sayProfile(
+  workload: Workload,
+  found: ReturnType<typeof selfTimes> & { readonly durability: Durability },
+): void {
+  const idle = Math.round(found.idleShare * 100);
+  say(`\n${workload.name}, durability ${found.durability}: idle ${idle} %; of the rest, self time`);
+  for (const { name, share } of found.times.slice(0, profileRowsMax)) {
+    say(`  ${(share * 100).toFixed(1).padStart(5)} %  ${name}`);
+  }
+}
