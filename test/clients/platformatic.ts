@@ -23,7 +23,7 @@ export function openPlatformatic(bootstrap: string): Client {
     clientId: "journey-platformatic",
     bootstrapBrokers: [bootstrap],
     timeout: 10_000,
-    retries: 8,
+    retries: 200,
     retryDelay: 50,
   };
   const admin = new Admin(options);
@@ -179,12 +179,17 @@ async function consume(
   stream.on("error", (error) => {
     failure = error;
   });
-  stream.on("data", (message) => onRecord(toRecord(message)));
+  const owned = (): readonly number[] =>
+    consumer.assignments?.find((assignment) => assignment.topic === topic)?.partitions ?? [];
+  // A fetch that left before a partition was given away is answered after it, and the library hands
+  // that out too: no other member's records may be counted for this one.
+  stream.on("data", (message) => {
+    if (owned().includes(message.partition)) onRecord(toRecord(message));
+  });
   return {
     partitions() {
       if (failure) throw failure;
-      const owned = consumer.assignments?.find((assignment) => assignment.topic === topic);
-      return isSettled ? (owned?.partitions ?? []) : [];
+      return isSettled ? owned() : [];
     },
     async commit(next) {
       const offsets = [...next].map(([partition, offset]) => ({
