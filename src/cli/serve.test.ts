@@ -97,7 +97,7 @@ test("serve says in one sentence why it cannot start", async (context) => {
   assert.ok(typeof address === "object" && address !== null);
   const { port } = address;
   const rows = [
-    { args: [...free, "--kafka", `127.0.0.1:${port}`], exit: 2, says: /port is in use/ },
+    { args: [...free, "--kafka", `127.0.0.1:${port}`], exit: 4, says: /port is in use/ },
     {
       args: [...free, "--set", "num.partitons=2"],
       exit: 2,

@@ -75,7 +75,7 @@ test("a port that is taken is named, and the directory is free again", async (co
   const { port } = address;
   const refused = startServer({ directory, kafka: { port }, http: { port: 0 } });
   await assert.rejects(refused, (error: unknown) => {
-    assert.ok(codeOf("invalid_argument")(error));
+    assert.ok(codeOf("address_in_use")(error));
     assert.match(
       String(error),
       new RegExp(`127\\.0\\.0\\.1:${port} for Kafka: the port is in use`),

@@ -171,9 +171,9 @@ function isEverywhere(host: string): boolean {
 
 const listenFaults: ReadonlyMap<
   string,
-  readonly ["invalid_argument" | "not_allowed", reason: string]
+  readonly ["address_in_use" | "invalid_argument" | "not_allowed", reason: string]
 > = new Map([
-  ["EADDRINUSE", ["invalid_argument", "the port is in use by another program"]],
+  ["EADDRINUSE", ["address_in_use", "the port is in use by another program"]],
   ["EADDRNOTAVAIL", ["invalid_argument", "this machine has no such address"]],
   ["ENOTFOUND", ["invalid_argument", "there is no such host"]],
   ["EACCES", ["not_allowed", "this user may not listen there"]],

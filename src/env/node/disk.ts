@@ -17,6 +17,7 @@ import {
   writev,
   writevSync,
 } from "node:fs";
+import { dirname } from "node:path";
 import { promisify } from "node:util";
 
 import type { Disk, DiskFile, DiskLock } from "../env.ts";
@@ -49,7 +50,16 @@ export class NodeDisk implements Disk {
   }
 
   makeDirectory(path: string): void {
-    mkdirSync(path, { recursive: true, mode: DIRECTORY_MODE });
+    // Step by step: the recursive call of Node never returns below a place like /proc, where nothing can be made.
+    if (existsSync(path)) return;
+    const parent = dirname(path);
+    if (parent !== path) this.makeDirectory(parent);
+    try {
+      mkdirSync(path, { mode: DIRECTORY_MODE });
+    } catch (error) {
+      // Another process may have been faster.
+      if (!existsSync(path)) throw error;
+    }
   }
 
   rename(from: string, to: string): void {
