@@ -154,6 +154,13 @@ export class SegmentTable {
       if (!readsAsHeader(header, bytes, at)) {
         throw damagedBatch(segment, run.position + plan.start + at, "its header is garbage");
       }
+      // The batch's own CRC leaves these out, and nothing may be decided by them before they are known to be right.
+      const isInPlace = header.baseOffset === expected && header.leaderEpoch === run.leaderEpoch;
+      const isWithinRun = plan.start + at + header.sizeBytes <= run.sizeBytes;
+      if (!isInPlace || !isWithinRun) {
+        const reason = "its offset, leader epoch or size is not what the run says";
+        throw damagedBatch(segment, run.position + plan.start + at, reason);
+      }
       const next = at + header.sizeBytes;
       const isWanted = header.nextOffset > from;
       if (isWanted && header.baseOffset >= limits.endOffset) break;
@@ -174,11 +181,8 @@ export class SegmentTable {
         break;
       }
       const fault = checkStoredBatch(bytes, at, count, header)?.reason;
-      // The batch's own CRC leaves these two out.
-      const isInPlace = header.baseOffset === expected && header.leaderEpoch === run.leaderEpoch;
-      if (fault !== undefined || !isInPlace) {
-        const reason = fault ?? "its offset or leader epoch is not what the run says";
-        throw damagedBatch(segment, run.position + plan.start + at, reason);
+      if (fault !== undefined) {
+        throw damagedBatch(segment, run.position + plan.start + at, fault);
       }
       expected = header.nextOffset;
       if (isWanted) {
