@@ -124,8 +124,23 @@ const figureNames = [
   "startMs",
 ] as const satisfies readonly (keyof Figures)[];
 
+export interface Measured {
+  readonly workload: Workload;
+  readonly durability: Durability;
+  readonly broker: string;
+  readonly runs: readonly Figures[];
+  readonly medians: Figures;
+  /** Largest over smallest headline of the runs. */
+  readonly spread: number | undefined;
+}
+
+export function measuredOf(measured: Omit<Measured, "medians" | "spread">): Measured {
+  const { workload, runs } = measured;
+  return { ...measured, medians: mediansOf(runs), spread: spreadOf(workload, runs) };
+}
+
 /** The median of each figure by itself. */
-export function mediansOf(runs: readonly Figures[]): Figures {
+function mediansOf(runs: readonly Figures[]): Figures {
   const medians: Partial<Record<keyof Figures, number>> = {};
   for (const name of figureNames) {
     const values = runs.map((run) => run[name]).filter((value) => value !== undefined);
@@ -143,7 +158,7 @@ function medianOf(values: readonly number[]): number | undefined {
 }
 
 /** How far the runs lie apart: the largest over the smallest headline. */
-export function spreadOf(workload: Workload, runs: readonly Figures[]): number | undefined {
+function spreadOf(workload: Workload, runs: readonly Figures[]): number | undefined {
   const values = runs.map((run) => run[workload.headline]).filter((value) => value !== undefined);
   return values.length < 2 ? undefined : Math.max(...values) / Math.min(...values);
 }

@@ -28,7 +28,10 @@ export interface SelfTime {
   readonly share: number;
 }
 
-/** Self times within a part of a profile, largest first, and the share of that part that was idle. */
+/**
+ * Self times within a part of a profile, largest first, and the share of that part that was idle. The
+ * profiler counts the event loop's wait as idle, and with it the reading of sockets, which libuv does there.
+ */
 export function selfTimes(
   directory: string,
   window: { readonly beginUs: number; readonly endUs: number },

@@ -1,5 +1,6 @@
 // What is printed: one line for each workload as soon as it is measured.
 import type { Durability } from "./brokers.ts";
+import type { Measured } from "./measure.ts";
 import {
   type Figures,
   type Goal,
@@ -8,16 +9,6 @@ import {
   shareOfKafkaMax,
   type Workload,
 } from "./workloads.ts";
-
-export interface Measured {
-  readonly workload: Workload;
-  readonly durability: Durability;
-  readonly broker: string;
-  readonly runs: readonly Figures[];
-  readonly medians: Figures;
-  /** Largest over smallest headline of the runs. */
-  readonly spread: number | undefined;
-}
 
 const nameWidth = 19;
 
@@ -70,7 +61,7 @@ function unitOf(workload: Workload, figure: keyof Figures): string {
 export function sayKafkaHead(durability: Durability): void {
   say(`\ndurability ${durability}, beside Kafka: Cordwood / Kafka, and how many times better`);
   const widths = ["rate", "CPU", "p50 ms", "p99 ms", "RSS MB"];
-  say(`${"workload".padEnd(nameWidth)}${widths.map((name) => name.padEnd(28)).join("")}goals`);
+  say(`${"workload".padEnd(nameWidth)}${widths.map((name) => name.padEnd(31)).join("")}goals`);
 }
 
 export function sayCompared(ours: Measured, kafka: Measured): void {
@@ -79,7 +70,7 @@ export function sayCompared(ours: Measured, kafka: Measured): void {
     const [a, b] = [ours.medians[figure], kafka.medians[figure]];
     const times = timesBetter(figure, a, b);
     const text = `${number(a)} / ${number(b)}${unit === "" ? "" : ` ${unit}`}`;
-    return (times === undefined ? text : `${text}  x${times.toFixed(1)}`).padEnd(28);
+    return (times === undefined ? text : `${text}  x${times.toFixed(1)}`).padEnd(31);
   };
   const first = workload.driver === "start" ? "startMs" : "rate";
   const cells = [

@@ -9,13 +9,13 @@ import {
   freshDirectory,
   removeDirectory,
   startCordwood,
-  startKafka,
 } from "./brokers.ts";
+import { type Bench, compareWithKafka } from "./compare.ts";
 import { describeMachine, lookAtMachine } from "./machine.ts";
-import { type Drivers, mediansOf, runStart, runWorkload, spreadOf } from "./measure.ts";
+import { type Drivers, type Measured, measuredOf, runStart, runWorkload } from "./measure.ts";
 import { selfTimes } from "./profile.ts";
-import { buildFranz, buildLoad, buildRdkafka, buildServer, kafkaClassPath } from "./programs.ts";
-import { type Measured, say, sayCompared, sayHead, sayKafkaHead, sayMeasured } from "./report.ts";
+import { buildFranz, buildLoad, buildRdkafka, buildServer } from "./programs.ts";
+import { say, sayHead, sayMeasured } from "./report.ts";
 import { type Figures, type Workload, workloads } from "./workloads.ts";
 
 const help = `npm run bench -- [options]
@@ -54,9 +54,6 @@ const { values: given } = parseArgs({
 
 /** Of a profile, so many functions are printed. */
 const profileRowsMax = 16;
-/** Both brokers get this much of everything before the first comparison: the JVM compiles meanwhile. */
-const kafkaWarmUpSecs = 10;
-const kafkaWarmUpOf = ["produce-100b-c4", "single-c16", "fetch-c1", "partitions-500"];
 
 if (given.help) say(help);
 else await main();
@@ -79,19 +76,12 @@ async function main(): Promise<void> {
     const fitting = chosen.filter((one) => (one.durability ?? durability) === durability);
     if (fitting.length === 0) continue;
     if (given["cpu-prof"]) await profileAll(fitting, durability, bench);
-    else if (given.kafka) all.push(...(await compareAll(fitting, durability, bench)));
+    else if (given.kafka) all.push(...(await compareWithKafka(fitting, durability, bench)));
     else all.push(...(await measureAll(fitting, durability, bench)));
   }
   if (given.json === undefined) return;
   const measured = all.map(({ workload, ...rest }) => ({ workload: workload.name, ...rest }));
   writeFileSync(given.json, `${JSON.stringify({ machine, given, measured }, undefined, 2)}\n`);
-}
-
-interface Bench {
-  readonly runs: number;
-  readonly secs: number;
-  readonly warmSecs: number;
-  readonly drivers: Drivers;
 }
 
 function positive(name: string, text: string): number {
@@ -180,92 +170,6 @@ function otherBroker(bootstrap: string): Broker {
   return brokerAt(bootstrap, given.pid === undefined ? undefined : Number(given.pid));
 }
 
-/**
- * Both brokers run all the while and take turns, ours first. Each run has a topic of its own, which is
- * deleted at its end; one run of each workload on each broker is dropped.
- */
-async function compareAll(
-  chosen: readonly Workload[],
-  durability: Durability,
-  bench: Bench,
-): Promise<Measured[]> {
-  const classPath = kafkaClassPath();
-  const all: Measured[] = [];
-  const keep = (workload: Workload, ours: readonly Figures[], kafka: readonly Figures[]): void => {
-    const pair = [
-      measuredOf({ workload, durability, broker: "cordwood", runs: ours }),
-      measuredOf({ workload, durability, broker: "kafka", runs: kafka }),
-    ] as const;
-    sayCompared(...pair);
-    all.push(...pair);
-  };
-  sayKafkaHead(durability);
-  for (const workload of chosen.filter(({ driver }) => driver === "start")) {
-    const starts = [() => startCordwood({ durability }), () => startKafka(classPath)] as const;
-    const [ours, kafka] = await inTurn(bench.runs, starts, (start) => runStart(start));
-    keep(workload, ours, kafka);
-  }
-  const loads = chosen.filter(({ driver }) => driver !== "start");
-  if (loads.length === 0) return all;
-  await using brokers = await Pair.start(durability, classPath);
-  const options = { ...bench, durability, isShared: true };
-  await warmUp(brokers.both, options);
-  for (const workload of loads) {
-    const [ours, kafka] = await inTurn(bench.runs, brokers.both, async (broker) => {
-      return (await runWorkload(broker, workload, options)).figures;
-    });
-    keep(workload, ours, kafka);
-  }
-  return all;
-}
-
-class Pair implements AsyncDisposable {
-  readonly both: readonly [Broker, Broker];
-
-  private constructor(both: readonly [Broker, Broker]) {
-    this.both = both;
-  }
-
-  static async start(durability: Durability, classPath: string): Promise<Pair> {
-    return new Pair([await startCordwood({ durability }), await startKafka(classPath)]);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const broker of this.both) await broker.stop();
-  }
-}
-
-/** A B, A B, A B: what disturbs the machine for a while disturbs both. The first turn is dropped. */
-async function inTurn<T>(
-  runs: number,
-  both: readonly [T, T],
-  measure: (one: T) => Promise<Figures>,
-): Promise<[Figures[], Figures[]]> {
-  const figures: [Figures[], Figures[]] = [[], []];
-  for (let run = 0; run <= runs; run += 1) {
-    for (const side of [0, 1] as const) {
-      const one = await measure(both[side]);
-      if (run > 0) figures[side].push(one);
-    }
-  }
-  return figures;
-}
-
-async function warmUp(
-  both: readonly Broker[],
-  options: Parameters<typeof runWorkload>[2],
-): Promise<void> {
-  const secs = Math.min(kafkaWarmUpSecs, 5 * options.secs) / kafkaWarmUpOf.length;
-  for (const workload of workloads.filter(({ name }) => kafkaWarmUpOf.includes(name))) {
-    for (const broker of both) await runWorkload(broker, workload, { ...options, secs });
-  }
-}
-
-function measuredOf(measured: Omit<Measured, "medians" | "spread">): Measured {
-  const { workload, runs } = measured;
-  return { ...measured, medians: mediansOf(runs), spread: spreadOf(workload, runs) };
-}
-
 async function profileAll(
   chosen: readonly Workload[],
   durability: Durability,
@@ -289,7 +193,9 @@ function sayProfile(
   found: ReturnType<typeof selfTimes> & { readonly durability: Durability },
 ): void {
   const idle = Math.round(found.idleShare * 100);
-  say(`\n${workload.name}, durability ${found.durability}: idle ${idle} %; of the rest, self time`);
+  say(
+    `\n${workload.name}, durability ${found.durability}: idle, or reading sockets, ${idle} %; of the rest, self time`,
+  );
   for (const { name, share } of found.times.slice(0, profileRowsMax)) {
     say(`  ${(share * 100).toFixed(1).padStart(5)} %  ${name}`);
   }
