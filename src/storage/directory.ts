@@ -130,6 +130,7 @@ function parseIdentity(text: string, path: string): StoreIdentity & { readonly v
     typeof version === "number" &&
     typeof storeId === "string" &&
     typeof frameMagic === "string" &&
+    /^[0-9a-f]+$/.test(frameMagic) &&
     frameMagic.length === FRAME_MAGIC_BYTES * 2 &&
     typeof createdMs === "number";
   if (!isKnown) {

@@ -215,6 +215,7 @@ class StoreView {
   scan(visit: EntryVisitor): { readonly frameCount: number; readonly cut: string | undefined } {
     const identity = {
       directory: storePaths(this.directory).wal,
+      storeId: this.identity.storeId,
       frameMagic: this.identity.frameMagic,
     };
     return scanWal(this.disk, identity, this.checkpoint?.wal, visit);

@@ -432,6 +432,7 @@ class Recovery {
     }
     const identity = {
       directory: this.#held.paths.wal,
+      storeId: this.#held.identity.storeId,
       frameMagic: this.#held.identity.frameMagic,
     };
     return recoverWal(this.#env.disk, identity, this.checkpoint?.wal, (entry, address) => {

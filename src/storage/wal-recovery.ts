@@ -29,6 +29,13 @@ import {
   type WalFileHeader,
 } from "./wal-file.ts";
 
+/** Whose log it is, as the store's directory says. */
+export interface WalOwner {
+  readonly directory: string;
+  readonly storeId: string;
+  readonly frameMagic: Uint8Array;
+}
+
 const WINDOW_BYTES = 64 << 10;
 const SEARCH_BYTES = 1 << 20;
 
@@ -71,11 +78,11 @@ interface OpenFile {
  */
 export function recoverWal(
   disk: Disk,
-  identity: { readonly directory: string; readonly frameMagic: Uint8Array },
+  identity: WalOwner,
   start: WalStart | undefined,
   visit: EntryVisitor,
 ): WalScan {
-  const scanner = new WalScanner(disk, identity.frameMagic, start);
+  const scanner = new WalScanner(disk, identity, start);
   try {
     scanner.open(identity.directory);
     return scanner.recover(visit);
@@ -89,11 +96,11 @@ export function recoverWal(
 // oxlint-disable-next-line max-params -- the same four as its writing twin
 export function scanWal(
   disk: Disk,
-  identity: { readonly directory: string; readonly frameMagic: Uint8Array },
+  identity: WalOwner,
   start: WalStart | undefined,
   visit: EntryVisitor,
 ): { readonly frameCount: number; readonly cut: string | undefined } {
-  const scanner = new WalScanner(disk, identity.frameMagic, start);
+  const scanner = new WalScanner(disk, identity, start);
   try {
     scanner.open(identity.directory);
     const { end } = scanner.read(visit);
@@ -105,6 +112,7 @@ export function scanWal(
 
 class WalScanner {
   readonly #disk: Disk;
+  readonly #storeId: string;
   readonly #magic: Uint8Array;
   readonly #start: WalStart;
   readonly #isFromCheckpoint: boolean;
@@ -117,9 +125,10 @@ class WalScanner {
   #lastFileNumber = 0;
   #lastIncarnation = 0;
 
-  constructor(disk: Disk, magic: Uint8Array, start: WalStart | undefined) {
+  constructor(disk: Disk, { storeId, frameMagic }: WalOwner, start: WalStart | undefined) {
     this.#disk = disk;
-    this.#magic = magic;
+    this.#storeId = storeId;
+    this.#magic = frameMagic;
     this.#isFromCheckpoint = start !== undefined;
     this.#start = start ?? {
       fileNumber: 0,
@@ -161,6 +170,15 @@ class WalScanner {
       throw new LogError(
         "format_newer",
         `${path} has WAL format ${header.version}; this version reads up to ${WAL_FORMAT_VERSION}. Use the newer version that wrote it.`,
+      );
+    }
+    const isOurs =
+      header.storeId === this.#storeId && Buffer.compare(header.frameMagic, this.#magic) === 0;
+    if (!isOurs) {
+      // Without this every frame of the file would pass for the rest of a torn tail.
+      throw new LogError(
+        "data_corrupt",
+        `${path} belongs to store ${header.storeId}; cordwood.json says ${this.#storeId}, or another frame magic. Nothing was changed. Restore the one that is wrong from a backup.`,
       );
     }
     this.#lastIncarnation = Math.max(this.#lastIncarnation, header.incarnation);
