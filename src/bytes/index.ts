@@ -22,6 +22,6 @@ export {
   uint32At,
   writeInt64,
 } from "./integers.ts";
-export { partitionOfKey } from "./murmur2.ts";
+export { murmur2, partitionOfKey } from "./murmur2.ts";
 export { NIL_UUID, uuidToString, writeUuid } from "./uuid.ts";
 export { varintSize, varlongSize } from "./varint.ts";

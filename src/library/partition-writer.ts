@@ -1,0 +1,222 @@
+/** Gathers what is appended to one partition in a turn of the event loop into batches. */
+import type { Env } from "../env/index.ts";
+import { LogError } from "../errors/index.ts";
+import { type AppendOutcome, type Partition, settled, whenSettled } from "../partitions/index.ts";
+import { BatchBuilder, type Codec, type RecordHeader } from "../records/index.ts";
+
+/** A batch is handed over at this size; a larger record goes alone. */
+const BATCH_BYTES = 64 << 10;
+
+/** A record as it is stored. */
+export interface StoredRecord {
+  readonly timestamp: number;
+  readonly key: Uint8Array | undefined;
+  /** Undefined says that the key is deleted. */
+  readonly value: Uint8Array | undefined;
+  readonly headers: readonly RecordHeader[];
+}
+
+/** Ends the turn for all partitions of a store together, and reads the clock once for it. */
+export class WriteTurn {
+  readonly #env: Env;
+  readonly #write: () => void;
+  #dirty: PartitionWriter[] = [];
+  /** Undefined until somebody asks in this turn. */
+  #nowMs: number | undefined;
+
+  constructor(env: Env, write: () => void) {
+    this.#env = env;
+    this.#write = write;
+  }
+
+  get nowMs(): number {
+    if (this.#nowMs !== undefined) return this.#nowMs;
+    this.#schedule();
+    this.#nowMs = this.#env.clock.wallMs();
+    return this.#nowMs;
+  }
+
+  add(writer: PartitionWriter): void {
+    this.#schedule();
+    this.#dirty.push(writer);
+  }
+
+  /** Hands over everything that was gathered, and has it written. */
+  end(): void {
+    const dirty = this.#dirty;
+    this.#dirty = [];
+    for (const writer of dirty) writer.seal();
+    this.#nowMs = undefined;
+    if (dirty.length > 0) this.#write();
+  }
+
+  #schedule(): void {
+    if (this.#nowMs === undefined && this.#dirty.length === 0) {
+      this.#env.timers.soon(() => this.end());
+    }
+  }
+}
+
+interface Waiting {
+  readonly offset: number;
+  readonly resolve: (offset: number) => void;
+  readonly reject: (error: LogError) => void;
+}
+
+export class PartitionWriter {
+  readonly partition: Partition;
+  readonly #name: string;
+  readonly #turn: WriteTurn;
+  readonly #codec: Codec;
+  #builder: BatchBuilder;
+  #bytesMax: number;
+  /** Offset of the first record of the open batch; meaningless while there is none. */
+  #base = 0;
+  #waiting: Waiting[] = [];
+  /** What was added last; all before it are settled when it is. */
+  #last: Promise<number> | undefined;
+
+  // oxlint-disable-next-line max-params -- what it writes to, and how
+  constructor(partition: Partition, name: string, turn: WriteTurn, codec: Codec) {
+    this.partition = partition;
+    this.#name = name;
+    this.#turn = turn;
+    this.#codec = codec;
+    this.#bytesMax = partition.policy.batchBytesMax;
+    this.#builder = this.#newBuilder();
+  }
+
+  /** Offset that the next record gets if nothing fails before it. */
+  get nextOffset(): number {
+    const { recordCount } = this.#builder;
+    return recordCount === 0 ? this.partition.logEndOffset : this.#base + recordCount;
+  }
+
+  get nowMs(): number {
+    return this.#turn.nowMs;
+  }
+
+  /** Whether a batch is open. */
+  get isGathering(): boolean {
+    return this.#builder.recordCount > 0;
+  }
+
+  /** Resolves when it is known what became of everything that was added so far. */
+  async drained(): Promise<void> {
+    // Whoever added it was told of its failure.
+    await this.#last?.catch(() => undefined);
+  }
+
+  /**
+   * Takes a record for the open batch; resolves with its offset once that is durable.
+   * @throws LogError record_too_large, closed.
+   */
+  add(record: StoredRecord): Promise<number> {
+    this.#refuseIfClosed();
+    const offset = this.#put(record);
+    const added = new Promise<number>((resolve, reject) => {
+      this.#waiting.push({ offset, resolve, reject });
+    });
+    this.#last = added;
+    if (this.#builder.sizeBytes >= BATCH_BYTES) this.seal();
+    return added;
+  }
+
+  /**
+   * Writes records as one batch: all of them or none. Resolves with the offset of the first.
+   * @throws LogError record_too_large, closed.
+   */
+  addAll(records: readonly StoredRecord[]): Promise<number> {
+    this.#refuseIfClosed();
+    this.#settleLimit();
+    const builder = this.#newBuilder();
+    for (const { timestamp, key, value, headers } of records) {
+      if (builder.append(timestamp, key, value, headers)) continue;
+      throw new LogError(
+        "record_too_large",
+        `${this.#name}: ${records.length} records do not fit into one batch of ${this.#bytesMax} bytes (max.message.bytes). Append fewer at once.`,
+      );
+    }
+    this.seal();
+    this.#turn.add(this);
+    const base = this.partition.logEndOffset;
+    const added = new Promise<number>((resolve, reject) => {
+      this.#append(builder, base, [{ offset: base, resolve, reject }]);
+    });
+    this.#last = added;
+    return added;
+  }
+
+  #refuseIfClosed(): void {
+    if (this.partition.closeReason !== undefined) throw this.partition.closeReason;
+  }
+
+  #put(record: StoredRecord): number {
+    if (this.#builder.recordCount === 0) this.#begin();
+    const { timestamp, key, value, headers } = record;
+    if (!this.#builder.append(timestamp, key, value, headers)) {
+      const bytes = (key?.length ?? 0) + (value?.length ?? 0);
+      if (this.#builder.recordCount === 0) throw this.#tooLarge(bytes);
+      this.seal();
+      return this.#put(record);
+    }
+    return this.#base + this.#builder.recordCount - 1;
+  }
+
+  #begin(): void {
+    this.#settleLimit();
+    this.#base = this.partition.logEndOffset;
+    this.#turn.add(this);
+  }
+
+  /** The limit is a setting of the topic and may have changed. */
+  #settleLimit(): void {
+    const { batchBytesMax } = this.partition.policy;
+    if (batchBytesMax === this.#bytesMax) return;
+    this.#bytesMax = batchBytesMax;
+    if (this.#builder.recordCount === 0) this.#builder = this.#newBuilder();
+  }
+
+  #newBuilder(): BatchBuilder {
+    return new BatchBuilder({ codec: this.#codec, bytesMax: this.#bytesMax });
+  }
+
+  /** Hands the open batch to the partition. */
+  seal(): void {
+    if (this.#builder.recordCount === 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#append(this.#builder, this.#base, waiting);
+  }
+
+  #append(builder: BatchBuilder, base: number, waiting: readonly Waiting[]): void {
+    const bytes = builder.finish(base);
+    if (this.partition.logEndOffset !== base) {
+      const reason = `${this.#name}: an earlier write failed, so these records have lost their place. None of them is in the log; append them again.`;
+      for (const { reject } of waiting) reject(new LogError("storage_failed", reason));
+      return;
+    }
+    const outcome = this.partition.append(bytes, this.#turn.nowMs);
+    if (outcome.kind !== "refused") {
+      whenSettled([outcome], () => answer(waiting, settled(outcome)));
+      return;
+    }
+    answer(waiting, new LogError(outcome.code, `${this.#name}: ${reasonOf(outcome)}`));
+  }
+
+  #tooLarge(bytes: number): LogError {
+    return new LogError(
+      "record_too_large",
+      `${this.#name}: a record with ${bytes} bytes of key and value does not fit into a batch of ${this.#bytesMax} bytes (max.message.bytes of the topic). Store less, or raise the setting.`,
+    );
+  }
+}
+
+function reasonOf(outcome: Extract<AppendOutcome, { readonly kind: "refused" }>): string {
+  return outcome.reason;
+}
+
+function answer(waiting: readonly Waiting[], error: LogError | undefined): void {
+  if (error === undefined) for (const { resolve, offset } of waiting) resolve(offset);
+  else for (const { reject } of waiting) reject(error);
+}
