@@ -13,7 +13,7 @@ import {
 import { type Bench, compareWithKafka } from "./compare.ts";
 import { describeMachine, lookAtMachine } from "./machine.ts";
 import { type Drivers, type Measured, measuredOf, runStart, runWorkload } from "./measure.ts";
-import { selfTimes } from "./profile.ts";
+import { type SelfTime, type SelfTimes, selfTimes } from "./profile.ts";
 import { buildFranz, buildLoad, buildRdkafka, buildServer } from "./programs.ts";
 import { say, sayHead, sayMeasured } from "./report.ts";
 import { type Figures, type Workload, workloads } from "./workloads.ts";
@@ -53,7 +53,7 @@ const { values: given } = parseArgs({
 });
 
 /** Of a profile, so many functions are printed. */
-const profileRowsMax = 16;
+const profileRowsMax = 24;
 
 if (given.help) say(help);
 else await main();
@@ -182,21 +182,20 @@ async function profileAll(
     const broker = await startCordwood({ durability, nodeArgs });
     const run = await runWorkload(broker, workload, { ...bench, durability, isShared: false });
     await broker.stop("SIGTERM");
-    const { times, idleShare } = selfTimes(profiles, run.result);
+    const times = selfTimes(profiles, run.result);
     removeDirectory(profiles);
-    sayProfile(workload, { durability, times, idleShare });
+    sayProfile(`${workload.name}, durability ${durability}`, times);
   }
 }
 
-function sayProfile(
-  workload: Workload,
-  found: ReturnType<typeof selfTimes> & { readonly durability: Durability },
-): void {
-  const idle = Math.round(found.idleShare * 100);
-  say(
-    `\n${workload.name}, durability ${found.durability}: idle, or reading sockets, ${idle} %; of the rest, self time`,
-  );
-  for (const { name, share } of found.times.slice(0, profileRowsMax)) {
-    say(`  ${(share * 100).toFixed(1).padStart(5)} %  ${name}`);
-  }
+function sayProfile(what: string, { functions, rooms, idleShare }: SelfTimes): void {
+  const idle = Math.round(idleShare * 100);
+  say(`\n${what}: idle, or reading sockets, ${idle} %; of the rest, self time by room`);
+  for (const time of rooms.slice(0, profileRowsMax)) sayTime(time);
+  say("and by function");
+  for (const time of functions.slice(0, profileRowsMax)) sayTime(time);
+}
+
+function sayTime({ name, share }: SelfTime): void {
+  say(`  ${(share * 100).toFixed(1).padStart(5)} %  ${name}`);
 }
