@@ -12,19 +12,23 @@ const CHUNK_BYTES = 1 << 20;
  * @throws LogError `storage_full`, `storage_failed`.
  */
 export function rewrite(disk: Disk, ranges: readonly FileRange[]): void {
-  for (const { path, start, end } of ranges) {
+  for (const range of ranges) {
     let file: DiskFile | undefined;
     try {
-      file = disk.open(path, "write");
-      const chunk = new Uint8Array(Math.min(CHUNK_BYTES, end - start));
-      for (let at = start; at < end; at += chunk.length) {
-        const count = file.read(chunk.subarray(0, end - at), at);
-        if (count > 0) file.write([chunk.subarray(0, count)], at);
-      }
+      file = disk.open(range.path, "write");
+      rewriteRange(file, range);
     } catch (error) {
-      throw writeError(error, path);
+      throw writeError(error, range.path);
     } finally {
       file?.close();
     }
+  }
+}
+
+function rewriteRange(file: DiskFile, { start, end }: FileRange): void {
+  const chunk = new Uint8Array(Math.min(CHUNK_BYTES, end - start));
+  for (let at = start; at < end; at += chunk.length) {
+    const count = file.read(chunk.subarray(0, end - at), at);
+    if (count > 0) file.write([chunk.subarray(0, count)], at);
   }
 }
