@@ -396,7 +396,7 @@ export class Broker {
       case "topic-deleted":
         await topics.close(applied.topic);
         // Before the next change: a topic made anew with this name begins without offsets.
-        this.#groupAdmin.topicDeleted(applied.topic.name);
+        await this.#groupAdmin.topicDeleted(applied.topic.name);
         break;
       case "partitions-added":
         await topics.grow(applied.topic);

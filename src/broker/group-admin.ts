@@ -72,10 +72,9 @@ export class GroupAdmin {
     for (const coordinator of this.#coordinators) coordinator.dropOffsetsOfUnknown(isKnown);
   }
 
-  topicDeleted(name: string): void {
-    for (const coordinator of this.#coordinators) {
-      coordinator.tell(() => ({ kind: "topics-deleted", topics: [name] }));
-    }
+  /** Resolves once no group has offsets of the topic, durably, or the broker closes. */
+  async topicDeleted(name: string): Promise<void> {
+    await Promise.all(this.#coordinators.map((coordinator) => coordinator.dropOffsetsOf(name)));
   }
 
   expireOffsets(): void {

@@ -17,6 +17,9 @@ import { replay } from "./replay.ts";
 /** A group log larger than this is cut back to what the last checkpoint does not know. */
 const logBytesMax = 32 << 20;
 
+/** What could not be written is tried again after this time. */
+const retryMs = 1_000;
+
 /** The times of an event. */
 export interface Moment {
   readonly nowMs: number;
@@ -131,6 +134,18 @@ export class GroupCoordinator {
         last.frame.whenSettled(resolve);
       });
       if (last.frame.error === undefined) return found;
+    }
+  }
+
+  /** Drops offsets of a topic, and tries again while the log cannot be written. */
+  async dropOffsetsOf(topic: string): Promise<void> {
+    while (!this.#isClosed) {
+      this.tell(() => ({ kind: "topics-deleted", topics: [topic] }));
+      const isLeft = await this.read((groups) => hasOffsetsOf(groups, topic));
+      if (!isLeft) return;
+      await new Promise<void>((resolve) => {
+        this.#env.timers.after(retryMs, resolve);
+      });
     }
   }
 
@@ -255,3 +270,10 @@ export class GroupCoordinator {
 }
 
 const nothing = new Uint8Array(0);
+
+function hasOffsetsOf(groups: Groups, name: string): boolean {
+  for (const { groupId } of groups.list()) {
+    for (const { topic } of groups.allCommitted(groupId)) if (topic === name) return true;
+  }
+  return false;
+}
