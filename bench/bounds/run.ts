@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 
 import { describeMachine, lookAtMachine } from "../server/machine.ts";
-import { buildLoad, buildServer } from "../server/programs.ts";
+import { buildLoad, buildServer, runOrExplain } from "../server/programs.ts";
 import { say } from "../server/report.ts";
 import { type Bound, describe, isHeld } from "./bound.ts";
 import { restartCurve, restartTails } from "./restart.ts";
@@ -32,16 +32,16 @@ if (unknown.length > 0) {
   throw new Error(`--only ${unknown.join(",")}: the bounds are ${Object.keys(checks).join(", ")}`);
 }
 
-say(describeMachine(await lookAtMachine()));
-const load = buildLoad();
-if (!given["no-build"]) buildServer();
-let broken = 0;
-for (const name of names) {
-  const bounds = (await checks[name]?.(load)) ?? [];
-  for (const bound of bounds) {
-    say(describe(bound));
-    if (!isHeld(bound)) broken += 1;
+await runOrExplain(async () => {
+  say(describeMachine(await lookAtMachine()));
+  const load = buildLoad();
+  if (!given["no-build"]) buildServer();
+  let broken = 0;
+  for (const name of names) {
+    const bounds = (await checks[name]?.(load)) ?? [];
+    for (const bound of bounds) say(describe(bound));
+    broken += bounds.filter((bound) => !isHeld(bound)).length;
   }
-}
-say(broken === 0 ? "all bounds are held" : `${broken} bounds are broken`);
-process.exitCode = broken === 0 ? 0 : 1;
+  say(broken === 0 ? "all bounds are held" : `${broken} bounds are broken`);
+  process.exitCode = broken === 0 ? 0 : 1;
+});

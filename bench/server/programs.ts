@@ -72,16 +72,31 @@ export function buildServer(): void {
   run(["npm", "run", "--silent", "build"], repository);
 }
 
+/** What the machine lacks for a run: told without a stack. */
+class CannotPrepare extends Error {}
+
+/** Runs a benchmark; where a program is missing or cannot be built, says which and ends with exit code 1. */
+export async function runOrExplain(main: () => Promise<void>): Promise<void> {
+  try {
+    await main();
+  } catch (error) {
+    if (!(error instanceof CannotPrepare)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  }
+}
+
 function need(command: string, what: string): void {
   const found = spawnSync("which", [command], { stdio: "ignore" });
-  if (found.status !== 0) throw new Error(`"${command}" is missing. Needed is ${what}.`);
+  if (found.status === 0) return;
+  throw new CannotPrepare(`"${command}" is missing. Needed is ${what}.`);
 }
 
 function run([command = "", ...args]: readonly string[], cwd: string): void {
   const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: "utf8" });
   if (status === 0) return;
   const said = error?.message ?? `${stdout}${stderr}`;
-  throw new Error(`${command} ${args.join(" ")} failed in ${cwd}:\n${said}`);
+  throw new CannotPrepare(`${command} ${args.join(" ")} failed in ${cwd}:\n${said}`);
 }
 
 /** What a load program prints; a program leaves out what it does not know. */

@@ -14,7 +14,7 @@ import { type Bench, compareWithKafka } from "./compare.ts";
 import { describeMachine, lookAtMachine } from "./machine.ts";
 import { type Drivers, type Measured, measuredOf, runStart, runWorkload } from "./measure.ts";
 import { type SelfTime, type SelfTimes, selfTimes } from "./profile.ts";
-import { buildFranz, buildLoad, buildRdkafka, buildServer } from "./programs.ts";
+import { buildFranz, buildLoad, buildRdkafka, buildServer, runOrExplain } from "./programs.ts";
 import { say, sayHead, sayMeasured } from "./report.ts";
 import { type Figures, type Workload, workloads } from "./workloads.ts";
 
@@ -56,7 +56,7 @@ const { values: given } = parseArgs({
 const profileRowsMax = 24;
 
 if (given.help) say(help);
-else await main();
+else await runOrExplain(main);
 
 async function main(): Promise<void> {
   const runs = positive("--runs", given.runs);
