@@ -83,8 +83,10 @@ export class Clients {
   /** Until every producer has its answers. */
   async finish(life: Life): Promise<void> {
     for (const client of this.#idempotent) await client.finish(life);
-    await this.#produce(life, "last");
+    for (let count = 0; count < 3; count++) await this.#produce(life, "last");
     await life.store.checkpoint();
+    // Whatever is open is durable by then.
+    await life.scheduler.pause(1_000);
   }
 
   #pause(life: Life): Promise<void> {
@@ -107,11 +109,13 @@ export class Clients {
 
   async #create(life: Life): Promise<void> {
     const { random, ledger } = this.#share;
-    const name = `t${random.below(topicsMax + 1)}`;
+    const number = random.below(topicsMax + 1);
+    // Its name tells whether a topic has retention, also where its creation was never answered.
+    const isRetained = number % 3 === 2;
+    const name = `${isRetained ? "retained" : "t"}${number}`;
     if (life.broker.topicNamed(name) !== undefined) return;
     // Of one whose creation was never answered nobody knows the id: the name is not used again.
     if (ledger.topics.some((one) => one.name === name && one.topicId === undefined)) return;
-    const isRetained = random.below(3) === 0;
     const settings = new Map(isRetained ? [["retention.bytes", String(random.below(5_000))]] : []);
     const partitionCount = 1 + random.below(3);
     const facts = ledger.topicSent(name, partitionCount);
@@ -122,8 +126,6 @@ export class Clients {
       return;
     }
     ledger.topicAcked(facts, created.topicId);
-    if (!isRetained) return;
-    for (let i = 0; i < partitionsMax; i++) ledger.retained(`${created.topicId}/${i}`);
   }
 
   async #delete(life: Life, { name, topicId }: OpenTopic): Promise<void> {
@@ -252,6 +254,7 @@ export class Clients {
         },
       ],
     });
+    this.#share.trace.note(`${group} ${topic.name} ${offset} ${answer?.errorMessage ?? "acked"}`);
     if (answer?.errorCode === undefined) commit.ackedAt = ledger.now();
     else {
       noteRefusal(life, () => {

@@ -10,6 +10,7 @@ const { values: given } = parseArgs({
     seeds: { type: "string", default: "100" },
     seed: { type: "string", default: "1" },
     hashes: { type: "boolean", default: false },
+    first: { type: "boolean", default: false },
     trace: { type: "boolean", default: false },
   },
 });
@@ -26,7 +27,7 @@ process.on("unhandledRejection", (error) => {
   stray ??= error instanceof Error ? error : new Error(String(error));
 });
 
-for (let seed = first; seed < first + count; seed++) {
+for (let seed = first; seed < first + count && !(given.first && total.failed > 0); seed++) {
   try {
     stray = undefined;
     const report = await runWorld(seed, given.trace ? say : undefined);

@@ -175,7 +175,8 @@ class Enumeration {
       this.report.statesOf.set(last, (this.report.statesOf.get(last) ?? 0) + 1);
     }
     try {
-      await checkImage(stage, image, { at, isScrubbed: this.report.checks % scrubEach === 0 });
+      const isScrubbed = this.#options.only !== undefined || this.report.checks % scrubEach === 0;
+      await checkImage(stage, image, { at, isScrubbed });
     } catch (error) {
       this.#failed(name, `at ${at}, state ${digest}`, error);
     }

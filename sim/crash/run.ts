@@ -12,6 +12,7 @@ const { values: given } = parseArgs({
     seed: { type: "string", default: "1" },
     length: { type: "string", default: "3" },
     only: { type: "string" },
+    first: { type: "boolean", default: false },
   },
 });
 const options = {
@@ -19,6 +20,7 @@ const options = {
   seed: Number(given.seed),
   length: Number(given.length),
   only: given.only,
+  isFirstEnough: given.first,
 };
 if (!(options.states > 0) || !Number.isInteger(options.seed) || !(options.length >= 1)) {
   throw new Error("usage: --states N --seed N --length N --only operation,operation");
