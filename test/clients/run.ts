@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 import { quickGroups, startServer } from "../servers.ts";
+import { libraries } from "./libraries.ts";
 
 interface ClientProgram {
   readonly name: string;
@@ -24,6 +25,11 @@ const programs: readonly ClientProgram[] = [
     install: [here("./install.sh"), "kcat"],
     command: [process.execPath, here("./kcat.ts")],
   },
+  ...Object.keys(libraries).map((name) => ({
+    name,
+    install: [here("./install.sh"), name],
+    command: [process.execPath, here("./matrix.ts"), name],
+  })),
 ];
 
 const stepMsMax = 300_000;
