@@ -1,4 +1,8 @@
 // What must be true of what the client programs tell: the expectations, in one place for all languages.
+//
+// Apache Kafka 4.3 meets them with every client, but for one thing: its controller answers before its brokers
+// have heard, so a topic may look as if it had no partitions yet, or be listed when it is deleted already.
+// The server of this project is held to more: done is done.
 import assert from "node:assert/strict";
 
 import {
