@@ -187,7 +187,8 @@ function isLeftover(name: string): boolean {
   return made.includes(name) || ["wal", "segments", "checkpoints", "lost+found"].includes(name);
 }
 
-function parentOf(path: string): string {
+/** Where the name of a directory lies. */
+export function parentOf(path: string): string {
   const slash = path.lastIndexOf("/");
   if (slash < 0) return ".";
   return slash === 0 ? "/" : path.slice(0, slash);

@@ -9,6 +9,7 @@
  * the formats are in docs/formats.
  */
 export { FrameEntry } from "./frame.ts";
+export { type BackupReport, backupStore, type RestoreReport, restoreStore } from "./backup.ts";
 export {
   type BatchRow,
   dumpStore,
@@ -22,4 +23,5 @@ export {
 export { PartitionLog } from "./partition-log.ts";
 export type { FetchedBytes, ReadLimits } from "./read.ts";
 export { Store } from "./store.ts";
+export { StoreReader } from "./store-reader.ts";
 export type { Durability, Retention, StoreOptions, StoreOwner, StoreStats } from "./contract.ts";

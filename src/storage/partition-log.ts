@@ -2,12 +2,11 @@
 import { type BufferPool, writeUuid } from "../bytes/index.ts";
 import { invariant, LogError } from "../errors/index.ts";
 import { BatchHeader, checkStoredBatch } from "../records/index.ts";
-import type { FileWal } from "./file-wal.ts";
 import { readOrFail } from "./io-errors.ts";
 import type { FetchedBytes, ReadLimits } from "./read.ts";
 import type { SegmentTable } from "./segment-table.ts";
 import { partitionPoint, type Run } from "./segment.ts";
-import { addressFile, addressPosition } from "./wal-file.ts";
+import { addressFile, addressPosition, type WalFile } from "./wal-file.ts";
 import { type BatchPlace, WalIndex } from "./wal-index.ts";
 
 /** Batches of one partition this close together in the WAL are read with one call. */
@@ -17,7 +16,7 @@ const SPAN_WASTE_BYTES = 64 << 10;
 
 /** What all logs of a store share. */
 export interface LogSources {
-  readonly wal: FileWal;
+  readonly wal: { file(fileNumber: number): Pick<WalFile, "file"> };
   readonly segments: SegmentTable;
   readonly pool: BufferPool;
 }

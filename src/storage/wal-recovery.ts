@@ -110,6 +110,27 @@ export function scanWal(
   }
 }
 
+/**
+ * The same for a reader beside the writer: answers where the next look goes on. What it throws as
+ * damage may be a frame that was being written; then a second look finds it whole.
+ */
+// oxlint-disable-next-line max-params -- the same four as its writing twin
+export function followWal(
+  disk: Disk,
+  identity: WalOwner,
+  start: WalStart | undefined,
+  visit: EntryVisitor,
+): WalStart | undefined {
+  const scanner = new WalScanner(disk, identity, start);
+  try {
+    scanner.open(identity.directory);
+    const { end, syncedThrough } = scanner.read(visit);
+    return scanner.startAt(end, syncedThrough) ?? start;
+  } finally {
+    scanner.close();
+  }
+}
+
 class WalScanner {
   readonly #disk: Disk;
   readonly #storeId: string;
@@ -288,6 +309,15 @@ class WalScanner {
       cut: path === undefined ? undefined : { path, position: end.position },
       unsynced,
     };
+  }
+
+  /** Where `end` is, for a later look; undefined where there is no file. */
+  startAt(end: WalEnd, syncedThrough: number): WalStart | undefined {
+    const open = this.#files[end.fileIndex];
+    if (open === undefined) return undefined;
+    const { position, nextSequence, previousCrc } = end;
+    const { fileNumber } = open.header;
+    return { fileNumber, position, nextSequence, previousCrc, syncedThrough };
   }
 
   frameCount(end: WalEnd): number {
