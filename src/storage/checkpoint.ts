@@ -10,7 +10,7 @@ import { LogError } from "../errors/index.ts";
 import type { Run } from "./segment.ts";
 import type { WalStart } from "./wal-recovery.ts";
 
-export const CHECKPOINT_FORMAT_VERSION = 1;
+const CHECKPOINT_FORMAT_VERSION = 1;
 const MAGIC = new TextEncoder().encode("CWDCKP1\n");
 const UNFINISHED = ".unfinished";
 /** Magic, CRC, version. */
@@ -47,7 +47,7 @@ export function checkpointNumberOf(name: string): number | undefined {
   return /^\d{20}\.ckpt$/.test(name) ? Number(name.slice(0, 20)) : undefined;
 }
 
-export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
+function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
   const writer = new ByteWriter(64 << 10);
   writer.bytes(MAGIC);
   writer.int32(0);

@@ -131,6 +131,36 @@ export function followWal(
   }
 }
 
+/** Where a frame is missing or damaged below what was synced. */
+export interface WalDamage {
+  readonly path: string;
+  readonly position: number;
+  /** Of the first frame that cannot be had. */
+  readonly sequence: number;
+}
+
+/**
+ * Looks for damage without changing anything; `visit` sees the frames before it.
+ * @throws LogError `data_corrupt` where the beginning of the log is missing, `format_newer`.
+ */
+// oxlint-disable-next-line max-params -- the same four as its twins
+export function findWalDamage(
+  disk: Disk,
+  identity: WalOwner,
+  start: WalStart | undefined,
+  visit: EntryVisitor,
+): WalDamage | undefined {
+  const scanner = new WalScanner(disk, identity, start);
+  try {
+    scanner.open(identity.directory);
+    const { end, syncedThrough } = scanner.walkAll(visit);
+    if (end.nextSequence > syncedThrough) return undefined;
+    return { path: end.path, position: end.position, sequence: end.nextSequence };
+  } finally {
+    scanner.close();
+  }
+}
+
 class WalScanner {
   readonly #disk: Disk;
   readonly #storeId: string;
@@ -211,17 +241,21 @@ class WalScanner {
   }
 
   read(visit: EntryVisitor): { readonly end: WalEnd; readonly syncedThrough: number } {
+    const { end, syncedThrough } = this.walkAll(visit);
+    if (end.nextSequence <= syncedThrough) {
+      throw corrupt(end.path, end.position, `frame ${end.nextSequence} is damaged or missing`);
+    }
+    return { end, syncedThrough };
+  }
+
+  walkAll(visit: EntryVisitor): { readonly end: WalEnd; readonly syncedThrough: number } {
     const whole = this.#walk(Infinity, undefined);
     let syncedThrough = Math.max(this.#start.syncedThrough, whole.syncedThrough);
     for (const { header } of this.#files) {
       syncedThrough = Math.max(syncedThrough, header.syncedThrough);
     }
     syncedThrough = Math.max(syncedThrough, this.#claimsBeyond(whole));
-    const end = this.#walk(syncedThrough, visit);
-    if (end.nextSequence <= syncedThrough) {
-      throw corrupt(end.path, end.position, `frame ${end.nextSequence} is damaged or missing`);
-    }
-    return { end, syncedThrough };
+    return { end: this.#walk(syncedThrough, visit), syncedThrough };
   }
 
   /** Goes through the frames in order; bodies above `trustedThrough` are checked where entries are delivered. */
