@@ -280,7 +280,7 @@ function* recordsOf(bytes: Uint8Array): Generator<[number, string]> {
 }
 
 /** Some partition of some topic; undefined while there is none. */
-export function pick(
+function pick(
   life: Life,
   random: SeededRandom,
 ): OpenTopic["partitions"][number] | undefined {

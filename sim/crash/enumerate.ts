@@ -36,7 +36,7 @@ export interface CrashOptions {
 }
 
 /** All workloads of up to `length` operations, in an order that the seed chooses; short ones first. */
-export function workloadsOf(length: number, seed: number): Operation[][] {
+function workloadsOf(length: number, seed: number): Operation[][] {
   const random = new SeededRandom(seed);
   const all: Operation[][] = [];
   let shorter: Operation[][] = [[]];

@@ -12,7 +12,7 @@ import { type Change, RecordingDisk } from "./recorder.ts";
 import { History } from "./states.ts";
 
 /** Files so small that a few batches fill them, and no checkpoint that was not asked for. */
-export const storeSizes = {
+const storeSizes = {
   walFileBytes: 2_500,
   segmentBytes: 3_000,
   checkpointMs: 3_600_000,

@@ -24,7 +24,7 @@ export type {
   Timer,
   Timers,
 } from "./env.ts";
-export { VirtualClock, VirtualTimers } from "./memory/clock.ts";
+export { VirtualClock } from "./memory/clock.ts";
 export {
   type CrashFate,
   type DiskCall,

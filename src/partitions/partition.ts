@@ -165,7 +165,7 @@ export class Partition implements FrameMember {
    * Checks one batch of a client, numbers it in place and hands it to the store, all before it
    * returns. `bytes` must stay untouched until the outcome's frame is settled.
    */
-  // hot: once for every produced batch; guarded by bench/produce.
+  // hot: once for every produced batch; guarded by bench/server.
   append(bytes: Uint8Array, nowMs: number): AppendOutcome {
     if (this.#isInternal) {
       return refuse("invalid_topic_name", "only the broker itself writes to an internal topic");

@@ -30,7 +30,7 @@ interface Lookup {
 }
 
 /** Reads what is there; waits where that is less than the client wants at least. */
-// hot: once for every fetch request; guarded by bench/fetch.
+// hot: once for every fetch request; guarded by bench/server.
 export function fetch(
   served: Served,
   request: FetchRequest,

@@ -23,7 +23,7 @@ const versionOfTopicIds = 13;
  * Appends one batch to each partition of the request, and answers once what was appended is durable;
  * without a word when the producer asked for no answer.
  */
-// hot: once for every produce request; guarded by bench/produce.
+// hot: once for every produce request; guarded by bench/server.
 export function produce(
   served: Served,
   request: ProduceRequest,
