@@ -115,7 +115,7 @@ function withUnit(value: number | undefined, unit: string): string {
 }
 
 /** Three digits that count; thousands as they are. */
-export function number(value: number | undefined): string {
+function number(value: number | undefined): string {
   if (value === undefined) return "-";
   if (value >= 100) return Math.round(value).toLocaleString("en");
   return value.toPrecision(value < 1 ? 2 : 3);
