@@ -12,4 +12,5 @@ export { registerGroup } from "./group.ts";
 export { registerProduce } from "./produce.ts";
 export { registerServe } from "./serve.ts";
 export { registerStorage } from "./storage.ts";
+export { registerStorageCare } from "./storage-care.ts";
 export { registerTopic } from "./topic.ts";

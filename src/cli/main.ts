@@ -24,6 +24,7 @@ commands.registerConsume(program);
 commands.registerTopic(program);
 commands.registerGroup(program);
 commands.registerStorage(program);
+commands.registerStorageCare(program);
 commands.registerVersion(program);
 
 try {
