@@ -280,10 +280,7 @@ function* recordsOf(bytes: Uint8Array): Generator<[number, string]> {
 }
 
 /** Some partition of some topic; undefined while there is none. */
-function pick(
-  life: Life,
-  random: SeededRandom,
-): OpenTopic["partitions"][number] | undefined {
+function pick(life: Life, random: SeededRandom): OpenTopic["partitions"][number] | undefined {
   const topics = life.broker.listTopics().filter(({ isInternal }) => !isInternal);
   const topic = topics[random.below(Math.max(topics.length, 1))];
   return topic?.partitions[random.below(topic.partitions.length)];
