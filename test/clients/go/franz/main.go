@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	. "cordwood.dev/clients/common"
+	. "cordwood.dev/clients/scenarios"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"

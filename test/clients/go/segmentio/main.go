@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	. "cordwood.dev/clients/common"
+	. "cordwood.dev/clients/scenarios"
 	"github.com/segmentio/kafka-go"
 )
 

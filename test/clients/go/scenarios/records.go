@@ -1,5 +1,5 @@
-// Package common holds what both Go programs do alike; ../facts.ts says what a program does and prints.
-package common
+// Package scenarios holds what both Go programs do alike; ../facts.ts says what a program does and prints.
+package scenarios
 
 import (
 	"bytes"
