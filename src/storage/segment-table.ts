@@ -74,7 +74,7 @@ export class SegmentTable {
     const segment = this.#segment(run.segmentNumber);
     const plan = planOf(segment.footer, run, from, limits);
     if (this.#warm.has(segment.segmentNumber)) return this.#readSync(segment, plan);
-    return this.#readAsync(segment, plan, this.#pool.acquire(plan.wanted));
+    return this.#readAsync(segment, plan);
   }
 
   /** The same before this returns, wherever the segment is. */
@@ -84,59 +84,52 @@ export class SegmentTable {
   }
 
   #readSync(segment: OpenSegment, plan: SegmentRead): FetchedBytes | undefined {
-    const bytes = this.#pool.acquire(plan.wanted);
-    const position = plan.run.position + plan.start;
-    try {
-      return this.#cutSync(segment, plan, bytes, readOrFail(segment.file, bytes, position));
-    } catch (error) {
-      this.#pool.release(bytes);
-      throw error;
+    for (let next = plan; ;) {
+      const bytes = this.#pool.acquire(next.wanted);
+      const count = this.#orRelease(bytes, () =>
+        readOrFail(segment.file, bytes, next.run.position + next.start),
+      );
+      const cut = this.#cutOrRelease(segment, next, bytes, count);
+      if (cut.kind !== "again") return cut.kind === "fetched" ? cut.fetched : undefined;
+      next = cut.plan;
     }
   }
 
-  async #readAsync(
-    segment: OpenSegment,
-    plan: SegmentRead,
-    bytes: Uint8Array,
-  ): Promise<FetchedBytes | undefined> {
+  async #readAsync(segment: OpenSegment, plan: SegmentRead): Promise<FetchedBytes | undefined> {
     segment.readers++;
     try {
-      const count = await segment.file.readAsync(bytes, plan.run.position + plan.start);
-      const cut = this.#cut(segment, plan, bytes, count);
-      if (cut.kind === "fetched") return cut.fetched;
-      this.#pool.release(bytes);
-      if (cut.kind === "none") return undefined;
-      const again = this.#pool.acquire(cut.wanted);
-      const whole = { ...plan, start: cut.start, startOffset: cut.startOffset, wanted: cut.wanted };
-      const got = await segment.file.readAsync(again, plan.run.position + cut.start);
-      const second = this.#cut(segment, whole, again, got);
-      invariant(second.kind === "fetched", "a batch read by its own size is whole");
-      return second.fetched;
-    } catch (error) {
-      throw readError(error, segment.file.path);
+      for (let next = plan; ;) {
+        const bytes = this.#pool.acquire(next.wanted);
+        const position = next.run.position + next.start;
+        const count = await segment.file.readAsync(bytes, position).catch((error: unknown) => {
+          this.#pool.release(bytes);
+          throw readError(error, segment.file.path);
+        });
+        const cut = this.#cutOrRelease(segment, next, bytes, count);
+        if (cut.kind !== "again") return cut.kind === "fetched" ? cut.fetched : undefined;
+        next = cut.plan;
+      }
     } finally {
       segment.readers--;
       if (segment.isClosing && segment.readers === 0) segment.file.close();
     }
   }
 
-  // oxlint-disable-next-line max-params -- the same four as its asynchronous twin
-  #cutSync(
-    segment: OpenSegment,
-    plan: SegmentRead,
-    bytes: Uint8Array,
-    count: number,
-  ): FetchedBytes | undefined {
-    const cut = this.#cut(segment, plan, bytes, count);
-    if (cut.kind === "fetched") return cut.fetched;
-    this.#pool.release(bytes);
-    if (cut.kind === "none") return undefined;
-    const again = this.#pool.acquire(cut.wanted);
-    const got = readOrFail(segment.file, again, plan.run.position + cut.start);
-    const whole = { ...plan, start: cut.start, startOffset: cut.startOffset, wanted: cut.wanted };
-    const second = this.#cut(segment, whole, again, got);
-    invariant(second.kind === "fetched", "a batch read by its own size is whole");
-    return second.fetched;
+  /** The memory goes back unless batches in it are given out. */
+  // oxlint-disable-next-line max-params -- one read and its outcome
+  #cutOrRelease(segment: OpenSegment, plan: SegmentRead, bytes: Uint8Array, count: number): Cut {
+    const cut = this.#orRelease(bytes, () => this.#cut(segment, plan, bytes, count));
+    if (cut.kind !== "fetched") this.#pool.release(bytes);
+    return cut;
+  }
+
+  #orRelease<T>(bytes: Uint8Array, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      this.#pool.release(bytes);
+      throw error;
+    }
   }
 
   /** Finds the whole, undamaged batches among what was read. */
@@ -144,24 +137,30 @@ export class SegmentTable {
   #cut(segment: OpenSegment, plan: SegmentRead, bytes: Uint8Array, count: number): Cut {
     const { run, from, limits } = plan;
     const header = this.#header;
-    const isAll = plan.start + count >= run.sizeBytes;
+    if (count < plan.wanted) throw damagedBatch(segment, run.position + plan.start, "cut short");
     let first = -1;
     let end = 0;
     let expected = plan.startOffset;
     let nextOffset = from;
     for (let at = 0; at < count;) {
-      if (at + BATCH_HEADER_BYTES > count) break;
+      const start = plan.start + at;
+      if (at + BATCH_HEADER_BYTES > count) {
+        const isRunEnd = plan.start + count >= run.sizeBytes;
+        if (isRunEnd) throw damagedBatch(segment, run.position + start, "cut short");
+        // Nothing wanted was met yet, and the run goes on.
+        if (first < 0) return { kind: "again", plan: readOn(plan, start, expected) };
+        break;
+      }
       if (!readsAsHeader(header, bytes, at)) {
-        throw damagedBatch(segment, run.position + plan.start + at, "its header is garbage");
+        throw damagedBatch(segment, run.position + start, "its header is garbage");
       }
       // The batch's own CRC leaves these out, and nothing may be decided by them before they are known to be right.
       const isInPlace = header.baseOffset === expected && header.leaderEpoch === run.leaderEpoch;
-      const isWithinRun = plan.start + at + header.sizeBytes <= run.sizeBytes;
-      if (!isInPlace || !isWithinRun) {
-        const reason = "its offset, leader epoch or size is not what the run says";
-        throw damagedBatch(segment, run.position + plan.start + at, reason);
-      }
       const next = at + header.sizeBytes;
+      if (!isInPlace || plan.start + next > run.sizeBytes) {
+        const reason = "its offset, leader epoch or size is not what the run says";
+        throw damagedBatch(segment, run.position + start, reason);
+      }
       const isWanted = header.nextOffset > from;
       if (isWanted && header.baseOffset >= limits.endOffset) break;
       const isFirst = first < 0;
@@ -169,21 +168,17 @@ export class SegmentTable {
         if (next - (isFirst ? at : first) > limits.bytesMax) break;
       }
       if (next > count) {
-        if (isAll) throw damagedBatch(segment, run.position + plan.start + at, "cut short");
-        if (isFirst && isWanted) {
-          return {
-            kind: "again",
-            start: plan.start + at,
-            startOffset: expected,
-            wanted: header.sizeBytes,
-          };
-        }
-        break;
+        if (!isFirst) break;
+        // The first wanted one is larger than what was read, or one before it reaches further than that.
+        return isWanted
+          ? {
+              kind: "again",
+              plan: { ...plan, start, startOffset: expected, wanted: header.sizeBytes },
+            }
+          : { kind: "again", plan: readOn(plan, plan.start + next, header.nextOffset) };
       }
       const fault = checkStoredBatch(bytes, at, count, header)?.reason;
-      if (fault !== undefined) {
-        throw damagedBatch(segment, run.position + plan.start + at, fault);
-      }
+      if (fault !== undefined) throw damagedBatch(segment, run.position + start, fault);
       expected = header.nextOffset;
       if (isWanted) {
         if (isFirst) first = at;
@@ -191,6 +186,9 @@ export class SegmentTable {
         nextOffset = header.nextOffset;
       }
       at = next;
+      if (at === count && first < 0 && plan.start + at < run.sizeBytes) {
+        return { kind: "again", plan: readOn(plan, plan.start + at, expected) };
+      }
     }
     if (first < 0) return { kind: "none" };
     const pool = this.#pool;
@@ -294,16 +292,18 @@ function planOf(footer: SegmentFooter, run: Run, from: number, limits: ReadLimit
   return { run, from, start, startOffset, wanted, limits };
 }
 
+/** The same read from a later batch of the run on. */
+function readOn(plan: SegmentRead, start: number, startOffset: number): SegmentRead {
+  const left = plan.run.sizeBytes - start;
+  const wanted = Math.min(left, plan.limits.bytesMax + INDEX_INTERVAL_BYTES);
+  return { ...plan, start, startOffset, wanted };
+}
+
 type Cut =
   | { readonly kind: "none" }
   | { readonly kind: "fetched"; readonly fetched: FetchedBytes }
-  /** The first batch is larger than what was read. */
-  | {
-      readonly kind: "again";
-      readonly start: number;
-      readonly startOffset: number;
-      readonly wanted: number;
-    };
+  /** The batches wanted are not, or not whole, among what was read. */
+  | { readonly kind: "again"; readonly plan: SegmentRead };
 
 function readsAsHeader(header: BatchHeader, bytes: Uint8Array, position: number): boolean {
   try {

@@ -120,6 +120,28 @@ describe("a store", () => {
 });
 
 describe("checkpoints and segments", () => {
+  test("a small batch behind one that is larger than the distance of the index is found", async () => {
+    const opened = await openStore();
+    const log = opened.store.openLog(TOPIC, 0);
+    for (const recordCount of [1, 1, 9000, 1, 1, 3000, 1])
+      append(opened.store, log, { recordCount });
+    await opened.env.run(opened.store.checkpoint());
+    const limits = { endOffset: log.endOffset, bytesMax: 1, atLeastOneBatch: true };
+    const header = new BatchHeader();
+    const offsets = [0, 1, 2, 9001, 9002, 9003, 9004, 12_003, 12_004];
+    const isFound = (offset: number, bytes: Uint8Array | undefined): void => {
+      header.read(bytes ?? assert.fail(`nothing at ${offset}`), 0);
+      assert.ok(header.baseOffset <= offset && header.nextOffset > offset);
+    };
+    for (const offset of offsets) isFound(offset, log.readNow(offset, limits)?.bytes);
+    // After a restart reading waits for the device.
+    const again = await openStore(opened.env.disk.kill());
+    const cold = again.store.openLog(TOPIC, 0);
+    for (const offset of offsets) {
+      isFound(offset, (await again.env.run(Promise.resolve(cold.read(offset, limits))))?.bytes);
+    }
+  });
+
   test("a restart reads only what came after the last checkpoint", async () => {
     const opened = await openStore();
     opened.owner.stateOf = (log) => `state at ${log.endOffset}`;
