@@ -24,4 +24,4 @@ export {
 } from "./integers.ts";
 export { murmur2, partitionOfKey } from "./murmur2.ts";
 export { NIL_UUID, uuidToString, writeUuid } from "./uuid.ts";
-export { varintSize, varlongSize } from "./varint.ts";
+export { putVarint, putVarlong, varintSize, varlongSize } from "./varint.ts";

@@ -9,5 +9,6 @@
 export { BatchBuilder, type BatchBuilderOptions } from "./batch-builder.ts";
 export { type BatchFault, checkBatch, checkStoredBatch } from "./batch-check.ts";
 export { BATCH_HEADER_BYTES, BatchHeader, patchBatch, patchLogAppendTime } from "./batch-header.ts";
+export { BatchSlab } from "./batch-slab.ts";
 export { type Codec, codecNames } from "./compression.ts";
 export { RecordCursor, type RecordHeader } from "./record-cursor.ts";

@@ -84,6 +84,31 @@ export class RecordCursor {
   }
 
   /**
+   * Stands before a record that is not part of a batch yet: it has no header, so base offset and
+   * base time are given.
+   */
+  // oxlint-disable-next-line max-params -- memory, a place in it, and what its batch will say
+  resetOpen(bytes: Uint8Array, position: number, baseOffset: number, baseTimestamp: number): void {
+    const header = this.header;
+    header.baseOffset = baseOffset;
+    header.baseTimestamp = baseTimestamp;
+    header.attributes = 0;
+    header.lastOffsetDelta = bytes.length;
+    this.bytes = bytes;
+    this.#position = position;
+    this.#end = bytes.length;
+    this.#left = 1;
+    this.#lastDelta = -1;
+  }
+
+  /** Goes before the record that begins at `recordStart` of the same batch, as it was found by a walk. */
+  seek(recordStart: number): void {
+    this.#position = recordStart;
+    this.#left = 1;
+    this.#lastDelta = -1;
+  }
+
+  /**
    * Reaches the next record; false behind the last one.
    * @throws LogError batch_corrupt where the bytes are no record, or the records are not as many as the header says.
    */
