@@ -63,7 +63,7 @@ python_packages() {
 
 go_program() {
   local name=$1
-  unless_done "$cache/go-$name" "$here/go/go.sum" "$here"/go/common/*.go "$here/go/$name/main.go" -- go_build "$name"
+  unless_done "$cache/go-$name" "$here/go/go.sum" "$here"/go/scenarios/*.go "$here/go/$name/main.go" -- go_build "$name"
 }
 
 go_build() {
