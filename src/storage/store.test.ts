@@ -120,15 +120,17 @@ describe("a store", () => {
 });
 
 describe("checkpoints and segments", () => {
-  test("a small batch behind one that is larger than the distance of the index is found", async () => {
+  test("a batch is found wherever it lies between two entries of the index", async () => {
     const opened = await openStore();
     const log = opened.store.openLog(TOPIC, 0);
-    for (const recordCount of [1, 1, 9000, 1, 1, 3000, 1])
-      append(opened.store, log, { recordCount });
+    // Some begin so close before an entry that what is read for little ends within their header.
+    for (let i = 0; i < 1000; i++) append(opened.store, log);
+    append(opened.store, log, { recordCount: 9000 });
+    append(opened.store, log);
     await opened.env.run(opened.store.checkpoint());
     const limits = { endOffset: log.endOffset, bytesMax: 1, atLeastOneBatch: true };
     const header = new BatchHeader();
-    const offsets = [0, 1, 2, 9001, 9002, 9003, 9004, 12_003, 12_004];
+    const offsets = [...Array.from({ length: 1001 }, (_, index) => index), 9999, 10_000];
     const isFound = (offset: number, bytes: Uint8Array | undefined): void => {
       header.read(bytes ?? assert.fail(`nothing at ${offset}`), 0);
       assert.ok(header.baseOffset <= offset && header.nextOffset > offset);
