@@ -10,7 +10,15 @@
  * const orders = await store.topic("orders", { codec: "json" });
  * await orders.append({ id: "o-1", total: 12 });
  */
-import type { LogStore, StoreOptions } from "./library/index.ts";
+import type {
+  Log,
+  LogOptions,
+  LogReader,
+  LogReaderOptions,
+  LogStore,
+  RestoreReport,
+  StoreOptions,
+} from "./library/index.ts";
 
 export type { ErrorCode } from "./errors/index.ts";
 export { LogError } from "./errors/index.ts";
@@ -27,4 +35,35 @@ export async function open(url: string, options?: StoreOptions): Promise<LogStor
     import("./env/node/local.ts"),
   ]);
   return library.LogStore.open(localEnv({ timersHoldProcess: false }), url, options);
+}
+
+/**
+ * Opens a single log of bytes in a directory, or in memory with `memory:`; appending and reading are
+ * synchronous. With `readonly` beside whoever writes it.
+ * @throws LogError directory_in_use, directory_not_writable, format_unknown, format_newer, data_corrupt, topic_not_found.
+ */
+export function openLog(place: string, options: LogReaderOptions): Promise<LogReader>;
+export function openLog(place: string, options?: LogOptions): Promise<Log>;
+export async function openLog(
+  place: string,
+  options: LogOptions | LogReaderOptions = {},
+): Promise<Log | LogReader> {
+  const [library, { localEnv }] = await Promise.all([
+    import("./library/index.ts"),
+    import("./env/node/local.ts"),
+  ]);
+  if (options.readonly === true) return library.openLogToRead(localEnv(), place, options);
+  return library.openLogToWrite(localEnv({ timersHoldProcess: false }), place, options);
+}
+
+/**
+ * Makes a directory, which must be empty or not exist, of the newest backup in another one.
+ * @throws LogError format_unknown, format_newer, data_corrupt, storage_full, storage_failed.
+ */
+export async function restore(from: string, to: string): Promise<RestoreReport> {
+  const [library, { localEnv }] = await Promise.all([
+    import("./library/index.ts"),
+    import("./env/node/local.ts"),
+  ]);
+  return library.restoreFrom(localEnv(), from, to);
 }

@@ -6,14 +6,24 @@
  * use: this folder is loaded when the first store is opened. Refuses to know any protocol. Start
  * reading at {@link LogStore}, then `topic.ts`; the package's door is `src/index.ts`.
  */
+export { restoreFrom } from "./backup.ts";
+export type { FileLimits, NewTopicOptions } from "./engine.ts";
 export {
-  type FileLimits,
   LogStore,
-  type NewTopicOptions,
   type SchemaTopicOptions,
   type StoreOptions,
   type TopicOptions,
 } from "./log-store.ts";
+export type { Log, LogAppendOptions, LogDurability, LogStats } from "./log.ts";
+export type { LogReader } from "./log-reader.ts";
+export type { LogRecord, LogScan } from "./log-scan.ts";
+export {
+  type LogOptions,
+  type LogReaderOptions,
+  openLogToRead,
+  openLogToWrite,
+} from "./open-log.ts";
+export type { FollowOptions, ReadableLog, ScanOptions } from "./readable-log.ts";
 export type { ReadFrom } from "./read-from.ts";
 export type { TopicRecord } from "./record-reader.ts";
 export type {
@@ -40,4 +50,5 @@ export type {
   ReadTopicOptions,
   Topic,
 } from "./topic.ts";
+export type { BackupReport, RestoreReport, VerifyReport } from "../storage/index.ts";
 export type { CodecName, ValueCodec } from "./value-codec.ts";

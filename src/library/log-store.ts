@@ -1,14 +1,22 @@
 /** A store in this process: its topics, and who reads them. */
-import { Broker, type BrokerOptions, type BrokerStats, type OpenTopic } from "../broker/index.ts";
-import { type Env, MemoryDisk } from "../env/index.ts";
-import { invariant, LogError } from "../errors/index.ts";
+import type { Broker, BrokerStats } from "../broker/index.ts";
+import type { Env } from "../env/index.ts";
+import { LogError } from "../errors/index.ts";
 import type { OwnedPartition } from "../partitions/index.ts";
 import type { Codec } from "../records/index.ts";
+import type { BackupReport } from "../storage/index.ts";
+import { backupTo } from "./backup.ts";
+import {
+  type Engine,
+  ensureTopic,
+  type FileLimits,
+  type NewTopicOptions,
+  openEngine,
+} from "./engine.ts";
 import { refuseFault } from "./faults.ts";
 import { WriteTurn } from "./partition-writer.ts";
 import { abortError } from "./record-reader.ts";
 import type { SchemaInput, SchemaOutput, StandardSchema } from "./standard-schema.ts";
-import { storePlace } from "./store-url.ts";
 import {
   type Position,
   type RecordBatch,
@@ -33,31 +41,6 @@ export interface StoreOptions {
   readonly onFailure?: ((error: LogError) => void) | undefined;
 }
 
-export interface FileLimits {
-  /** A segment is closed at this size. Default 64 MiB. */
-  readonly segmentBytes?: number | undefined;
-  /** A file of the write-ahead log is left for a new one at this size. Default 64 MiB. */
-  readonly walFileBytes?: number | undefined;
-  /** Segments are made, and the write-ahead log let go, when it has grown by this much. Default 256 MiB. */
-  readonly checkpointBytes?: number | undefined;
-  /** The same by count of batches, which bounds the time of a restart. Default 500,000. */
-  readonly checkpointBatches?: number | undefined;
-  /** The same by age. Default 5 minutes. */
-  readonly checkpointMs?: number | undefined;
-}
-
-/** What a topic is made with. Of a topic that exists only `partitions` is looked at: it must be the same. */
-export interface NewTopicOptions {
-  /** Default 1. */
-  readonly partitions?: number | undefined;
-  /** What is kept: by age and size of a partition. Default: everything. */
-  readonly retention?: { readonly ms?: number; readonly bytes?: number } | undefined;
-  /** Keep the newest record of each key only; every record then needs a key. */
-  readonly compact?: boolean | undefined;
-  /** Any setting by Kafka's name, such as `max.message.bytes`. */
-  readonly settings?: Readonly<Record<string, string>> | undefined;
-}
-
 export interface TopicOptions<T> extends NewTopicOptions {
   /** The key of a value; without it records have the key given to `append`, or none. */
   readonly key?: ((value: T) => string | Uint8Array | undefined) | undefined;
@@ -80,17 +63,6 @@ interface AnyTopicOptions extends TopicOptions<never> {
   readonly checkReads?: boolean | undefined;
 }
 
-interface StoreParts {
-  readonly url: string;
-  readonly env: Env;
-  readonly broker: Broker;
-  readonly ending: AbortController;
-  readonly compression: Codec;
-}
-
-/** Where a store in memory pretends to be. */
-const MEMORY_DIRECTORY = "/memory";
-
 /**
  * A store that this process has opened.
  *
@@ -101,6 +73,7 @@ const MEMORY_DIRECTORY = "/memory";
  */
 export class LogStore implements AsyncDisposable {
   readonly url: string;
+  readonly #engine: Engine;
   readonly #broker: Broker;
   readonly #compression: Codec;
   readonly #turn: WriteTurn;
@@ -110,24 +83,26 @@ export class LogStore implements AsyncDisposable {
   readonly #ending: AbortController;
   #closing: Promise<void> | undefined;
 
-  private constructor({ url, env, broker, ending, compression }: StoreParts) {
+  // oxlint-disable-next-line max-params -- the parts that it is made of
+  private constructor(url: string, engine: Engine, ending: AbortController, compression: Codec) {
     this.url = url;
-    this.#compression = compression;
-    this.#broker = broker;
+    this.#engine = engine;
+    this.#broker = engine.broker;
+    this.#turn = new WriteTurn(engine.env, () => this.#owned()?.write());
     this.#ending = ending;
-    this.#turn = new WriteTurn(env, () => this.#write());
+    this.#compression = compression;
   }
 
-  /** @throws LogError as {@link storePlace}, and directory_in_use, directory_not_writable, format_unknown, format_newer, data_corrupt, invalid_config. */
+  /** @throws LogError as the opening of the engine. */
   static async open(machine: Env, url: string, options: StoreOptions = {}): Promise<LogStore> {
-    const place = storePlace(url);
-    const isMemory = place.kind === "memory";
-    const env = isMemory ? { ...machine, disk: new MemoryDisk() } : machine;
-    const directory = isMemory ? MEMORY_DIRECTORY : place.path;
     const ending = new AbortController();
-    const broker = await Broker.open(env, brokerOptions(directory, options, ending));
-    const { compression = "none" } = options;
-    return new LogStore({ url, env, broker, ending, compression });
+    const { durability = "fsync", files, settings, compression = "none" } = options;
+    const onFatal = (error: LogError): void => {
+      ending.abort(error);
+      options.onFailure?.(error);
+    };
+    const engine = await openEngine(machine, url, { durability, files, settings, onFatal });
+    return new LogStore(url, engine, ending, compression);
   }
 
   /** A topic of values that a schema describes, made where there is none. */
@@ -232,6 +207,16 @@ export class LogStore implements AsyncDisposable {
     await this.#owned()?.checkpoint();
   }
 
+  /**
+   * Brings a backup in another directory up to date: everything that was acknowledged before the call
+   * is in it. Appending goes on meanwhile; segments are copied once only.
+   * @throws LogError unsupported, storage_full, storage_failed.
+   */
+  async backup(to: string): Promise<BackupReport> {
+    this.#refuseIfEnded();
+    return backupTo(this.#engine, this.url, to);
+  }
+
   /** Ends subscriptions after the batch they are at, writes what was appended, and lets the directory go. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -247,10 +232,6 @@ export class LogStore implements AsyncDisposable {
     this.#turn.end();
     this.#ending.abort(new LogError("closed", `${this.url} is closed`));
     await this.#broker.close();
-  }
-
-  #write(): void {
-    this.#owned()?.write();
   }
 
   /** Any partition: the store behind all of them is the same. */
@@ -269,7 +250,7 @@ export class LogStore implements AsyncDisposable {
   }
 
   async #core(name: string, options: AnyTopicOptions): Promise<TopicCore> {
-    const topic = this.#broker.topicNamed(name) ?? (await this.#make(name, options));
+    const topic = await ensureTopic(this.#broker, name, options);
     const { partitions } = options;
     if (partitions !== undefined && partitions !== topic.partitions.length) {
       throw new LogError(
@@ -283,57 +264,4 @@ export class LogStore implements AsyncDisposable {
     this.#cores.set(name, core);
     return core;
   }
-
-  async #make(name: string, options: NewTopicOptions): Promise<OpenTopic> {
-    const { retention, compact = false } = options;
-    const settings = new Map([
-      // A program's own data goes when the program says so, and not after seven days.
-      ["retention.ms", String(retention?.ms ?? -1)],
-      ["retention.bytes", String(retention?.bytes ?? -1)],
-      ["cleanup.policy", policyOf(compact, retention)],
-      ...Object.entries(options.settings ?? {}),
-    ]);
-    const partitionCount = options.partitions ?? 1;
-    const [created] = await this.#broker.createTopics([{ name, partitionCount, settings }]);
-    // Somebody else in this program may have been quicker.
-    if (created?.errorCode !== "topic_exists") refuseFault(created);
-    const topic = this.#broker.topicNamed(name);
-    invariant(topic !== undefined, "a topic that was made is there");
-    return topic;
-  }
 }
-
-function policyOf(compact: boolean, retention: NewTopicOptions["retention"]): string {
-  if (!compact) return "delete";
-  return retention === undefined ? "compact" : "compact,delete";
-}
-
-function brokerOptions(
-  directory: string,
-  options: StoreOptions,
-  ending: AbortController,
-): BrokerOptions {
-  const { segmentBytes, walFileBytes, checkpointBytes, checkpointBatches, checkpointMs } =
-    options.files ?? {};
-  const storage = Object.entries({
-    segmentBytes,
-    walFileBytes,
-    checkpointBytes,
-    checkpointBatches,
-    checkpointMs,
-  }).filter(([, value]) => value !== undefined);
-  return {
-    directory,
-    durability: options.durability ?? "fsync",
-    advertised: () => nobody,
-    settings: new Map(Object.entries(options.settings ?? {})),
-    storage: Object.fromEntries(storage),
-    onFatal(error) {
-      ending.abort(error);
-      options.onFailure?.(error);
-    },
-  };
-}
-
-/** No client of a network comes to a store that is in a program. */
-const nobody = { host: "localhost", port: 0 };

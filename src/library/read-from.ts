@@ -26,7 +26,7 @@ export async function startOffset(
   throw outOfRange(`${name}/${partition.index}`, from, { start, end });
 }
 
-function outOfRange(
+export function outOfRange(
   name: string,
   offset: number,
   range: { readonly start: number; readonly end: number },
@@ -38,7 +38,7 @@ function outOfRange(
 }
 
 /** @throws LogError invalid_argument. */
-function timestampOf(time: string | number | Date): number {
+export function timestampOf(time: string | number | Date): number {
   // oxlint-disable-next-line no-restricted-globals -- parses a text; no clock is read
   const timestamp = typeof time === "string" ? Date.parse(time) : Number(time);
   if (Number.isFinite(timestamp)) return timestamp;

@@ -1,0 +1,110 @@
+/** The engine of the server, opened inside a program. */
+import { Broker, type OpenTopic } from "../broker/index.ts";
+import { type Env, MemoryDisk } from "../env/index.ts";
+import { invariant, type LogError } from "../errors/index.ts";
+import { refuseFault } from "./faults.ts";
+import { storePlace } from "./store-url.ts";
+import { vouched } from "./value-codec.ts";
+
+/** Sizes and times of a store's files. */
+export interface FileLimits {
+  /** A segment is closed at this size. Default 64 MiB. */
+  readonly segmentBytes?: number | undefined;
+  /** A file of the write-ahead log is left for a new one at this size. Default 64 MiB. */
+  readonly walFileBytes?: number | undefined;
+  /** Segments are made, and the write-ahead log let go, when it has grown by this much. Default 256 MiB. */
+  readonly checkpointBytes?: number | undefined;
+  /** The same by count of batches, which bounds the time of a restart. Default 500,000. */
+  readonly checkpointBatches?: number | undefined;
+  /** The same by age. Default 5 minutes. */
+  readonly checkpointMs?: number | undefined;
+}
+
+export interface EngineOptions {
+  readonly durability: "fsync" | "os";
+  readonly files?: FileLimits | undefined;
+  /** Settings of the store by Kafka's names. */
+  readonly settings?: Readonly<Record<string, string>> | undefined;
+  readonly onFatal: (error: LogError) => void;
+}
+
+/** What a topic is made with. Of a topic that exists nothing is changed. */
+export interface NewTopicOptions {
+  /** Default 1. */
+  readonly partitions?: number | undefined;
+  /** What is kept: by age and size of a partition. Default: everything. */
+  readonly retention?: { readonly ms?: number; readonly bytes?: number } | undefined;
+  /** Keep the newest record of each key only; every record then needs a key. */
+  readonly compact?: boolean | undefined;
+  /** Any setting by Kafka's name, such as `max.message.bytes`. */
+  readonly settings?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface Engine {
+  readonly env: Env;
+  readonly broker: Broker;
+  readonly directory: string;
+}
+
+/** Where a store in memory pretends to be. */
+const MEMORY_DIRECTORY = "/memory";
+/** No client of a network comes to a store that is in a program. */
+const nobody = { host: "localhost", port: 0 };
+
+/** @throws LogError as `storePlace`, and directory_in_use, directory_not_writable, format_unknown, format_newer, data_corrupt, invalid_config. */
+export async function openEngine(
+  machine: Env,
+  url: string,
+  options: EngineOptions,
+): Promise<Engine> {
+  const place = storePlace(url);
+  const isMemory = place.kind === "memory";
+  const env = isMemory ? { ...machine, disk: new MemoryDisk() } : machine;
+  const directory = isMemory ? MEMORY_DIRECTORY : place.path;
+  const broker = await Broker.open(env, {
+    directory,
+    durability: options.durability,
+    advertised: () => nobody,
+    settings: new Map(Object.entries(options.settings ?? {})),
+    storage: present(options.files ?? {}),
+    onFatal: options.onFatal,
+  });
+  return { env, broker, directory };
+}
+
+/** The topic of that name, made where there is none. */
+export async function ensureTopic(
+  broker: Broker,
+  name: string,
+  options: NewTopicOptions,
+): Promise<OpenTopic> {
+  const known = broker.topicNamed(name);
+  if (known !== undefined) return known;
+  const partitionCount = options.partitions ?? 1;
+  const settings = settingsOf(options);
+  const [created] = await broker.createTopics([{ name, partitionCount, settings }]);
+  // Somebody else in this program may have been quicker.
+  if (created?.errorCode !== "topic_exists") refuseFault(created);
+  const topic = broker.topicNamed(name);
+  invariant(topic !== undefined, "a topic that was made is there");
+  return topic;
+}
+
+/** The settings that the options of a topic stand for. */
+export function settingsOf(options: NewTopicOptions): Map<string, string> {
+  const { retention, compact = false } = options;
+  const trimmed = compact ? "compact,delete" : "delete";
+  return new Map([
+    // A program's own data goes when the program says so, and not after seven days.
+    ["retention.ms", String(retention?.ms ?? -1)],
+    ["retention.bytes", String(retention?.bytes ?? -1)],
+    ["cleanup.policy", compact && retention === undefined ? "compact" : trimmed],
+    ...Object.entries(options.settings ?? {}),
+  ]);
+}
+
+/** What has a value, because an absent limit and an undefined one are not the same to the store. */
+function present<T extends object>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return vouched(Object.fromEntries(entries));
+}
