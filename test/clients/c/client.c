@@ -395,8 +395,6 @@ static rd_kafka_resp_err_t commit(struct member *member, int below) {
 static void rebalanced(rd_kafka_t *consumer, rd_kafka_resp_err_t event, rd_kafka_topic_partition_list_t *partitions, void *opaque) {
   struct member *member = opaque;
   bool is_assigned = event == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-  // The server may be away: then the next owner begins at the commit before.
-  if (!is_assigned && member->commits_always) commit(member, 0);
   rd_kafka_assign(consumer, is_assigned ? partitions : NULL);
   for (int each = 0; each < partitions->cnt; each++) {
     int partition = partitions->elems[each].partition;

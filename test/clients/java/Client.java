@@ -264,7 +264,6 @@ public final class Client {
     @Override
     public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
       owned = List.of();
-      if (commitsAlways) commitWhatWasRead();
       synchronized (this) {
         next.keySet().removeAll(partitions);
       }

@@ -72,8 +72,6 @@ class Member(scenarios.Member):
         self.owned = sorted(each.partition for each in partitions)
 
     def _revoked(self, _, partitions):
-        if self._commits_always:
-            self.try_commit()
         self.owned = []
         self.reading.forget([each.partition for each in partitions])
 
