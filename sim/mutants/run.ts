@@ -17,7 +17,7 @@ const suite: readonly (readonly string[])[] = [
   ["sim/crash/run.ts", "--first", "--only", "trim,trim"],
   ["sim/crash/run.ts", "--first", "--only", "roll,kill"],
   ["sim/crash/run.ts", "--first", "--only", "retain,checkpoint-named,kill"],
-  ["test/faults/run.ts", "--first", "--step", "31", "--damages", "300", "--sequences", "300"],
+  ["test/faults/run.ts", "--first", "--step", "5", "--damages", "300", "--sequences", "300"],
   ["sim/crash/run.ts", "--first", "--length", "2"],
   ["sim/run.ts", "--first", "--seeds", "400"],
 ];

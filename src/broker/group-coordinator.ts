@@ -139,7 +139,7 @@ export class GroupCoordinator {
 
   /** Drops offsets of a topic, and tries again while the log cannot be written. */
   async dropOffsetsOf(topic: string): Promise<void> {
-    while (!this.#isClosed) {
+    while (!this.#isClosed && this.#partition.fatalError === undefined) {
       this.tell(() => ({ kind: "topics-deleted", topics: [topic] }));
       const isLeft = await this.read((groups) => hasOffsetsOf(groups, topic));
       if (!isLeft) return;

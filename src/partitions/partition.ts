@@ -137,6 +137,11 @@ export class Partition implements FrameMember {
     return this.#highWatermark;
   }
 
+  /** Why this process appends nothing any more; undefined while all is well. */
+  get fatalError(): LogError | undefined {
+    return this.#share.fatalError;
+  }
+
   /** Offset that the next record gets. */
   get logEndOffset(): number {
     return this.#log.endOffset;

@@ -87,19 +87,22 @@ class Script {
     await this.#createTopic("b");
     for (let i = 0; i < 3; i++) await this.#append("a");
     await this.#append("b");
-    await this.#commit(1);
+    await this.#commit("a", 1);
     await this.#checkpoint();
     await this.#append("a");
     await this.#deleteRecords();
     await this.#checkpoint();
     await this.#append("a");
-    await this.#commit(2);
+    await this.#commit("a", 2);
+    await this.#commit("b", 1);
     if (this.#fatal.length > 0) return;
     await this.#env.run(this.#broker?.close() ?? Promise.resolve()).catch(() => undefined);
     this.#env = envOn(this.#disk, 2);
     if (!(await this.#open())) return;
     await this.#append("a");
     await this.#deleteTopic("b");
+    await this.#createTopic("b");
+    await this.#beginsWithoutOffset("b");
     await this.#checkpoint();
     await this.#append("a");
   }
@@ -175,13 +178,13 @@ class Script {
     }
   }
 
-  #commit(offset: number): Promise<void> {
+  #commit(topic: string, offset: number): Promise<void> {
     return this.#do(async (broker) => {
-      const place = this.#place(broker, "a");
+      const place = this.#place(broker, topic);
       if (place === undefined) return;
-      const facts = this.#ledger.commitSent(`group|a|${place}`, offset);
+      const facts = this.#ledger.commitSent(`group|${topic}|${place}`, offset);
       const item = {
-        topic: { name: "a" },
+        topic: { name: topic },
         partition: 0,
         offset,
         leaderEpoch: undefined,
@@ -195,6 +198,20 @@ class Script {
         offsets: [item],
       });
       if (answer?.errorCode === undefined) facts.ackedAt = 0;
+    });
+  }
+
+  /** A topic that was made anew has nothing to do with the one that had its name. */
+  #beginsWithoutOffset(name: string): Promise<void> {
+    return this.#do(async (broker) => {
+      const facts = this.#ledger.topics.filter(
+        (one) => one.name === name && one.topicId !== undefined,
+      );
+      if (facts.length < 2 || facts[0]?.deleteAckedAt !== 0) return;
+      const partitions = [{ topic: { name }, partition: 0 }];
+      const { offsets } = await broker.fetchOffsets({ groupId: "group", partitions });
+      if (offsets[0]?.offset === undefined) return;
+      throw new Violation(`a new topic begins with the offset ${offsets[0].offset}`);
     });
   }
 
