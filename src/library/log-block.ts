@@ -1,50 +1,65 @@
 /** Batches that were read and decoded, kept for reads at random. */
+import { int32At, putInt32 } from "../bytes/index.ts";
 import { RecordCursor } from "../records/index.ts";
 
 /** What a block costs beside its bytes and positions, about. */
-const BLOCK_OVERHEAD_BYTES = 400;
+const BLOCK_OVERHEAD_BYTES = 250;
 
-/** One batch in memory of its own, with the place of each of its records. */
+/** Bytes of one position. */
+const PLACE_BYTES = 4;
+
+/**
+ * One batch in memory of its own, and behind it in the same memory the place of each record: a read
+ * at random waits for memory more than for anything else, so little of it is touched.
+ */
 export class LogBlock {
   readonly baseOffset: number;
   readonly nextOffset: number;
   readonly sizeBytes: number;
-  /** Used since the cache last looked for room. */
-  isUsed = true;
-  readonly #cursor = new RecordCursor();
-  readonly #starts: Int32Array;
+  readonly recordCount: number;
+  readonly bytes: Uint8Array;
+  /** What the times of records are made of. */
+  readonly #attributes: number;
+  readonly #baseTimestamp: number;
+  readonly #maxTimestamp: number;
+  /** Where the places begin. */
+  readonly #placesStart: number;
   /** Offsets after the base offset; undefined where none is missing between them. */
   readonly #deltas: Int32Array | undefined;
+  /** Used since the cache last looked for room. */
+  isUsed = true;
 
-  /** `bytes` are one undamaged batch, and the block's own from now on. */
-  constructor(bytes: Uint8Array) {
-    const cursor = this.#cursor;
-    cursor.reset(bytes, 0);
-    const { baseOffset, nextOffset, recordCount } = cursor.header;
-    this.baseOffset = baseOffset;
-    this.nextOffset = nextOffset;
-    const starts = new Int32Array(recordCount);
+  /** `batch` is one undamaged batch, of which a copy is made. */
+  constructor(batch: Uint8Array) {
+    walk.reset(batch, 0);
+    const { baseOffset, nextOffset, recordCount, attributes } = walk.header;
+    // Not the batch's own memory, where it was compressed.
+    const { length } = walk.bytes;
+    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length + recordCount * PLACE_BYTES).buffer);
+    bytes.set(walk.bytes);
     const hasGaps = recordCount !== nextOffset - baseOffset;
     const deltas = hasGaps ? new Int32Array(recordCount) : undefined;
-    for (let index = 0; cursor.advance(); index++) {
-      starts[index] = cursor.recordStart;
-      if (deltas !== undefined) deltas[index] = cursor.offset - baseOffset;
+    for (let index = 0; walk.advance(); index++) {
+      putInt32(bytes, length + index * PLACE_BYTES, walk.recordStart);
+      if (deltas !== undefined) deltas[index] = walk.offset - baseOffset;
     }
-    this.#starts = starts;
+    this.baseOffset = baseOffset;
+    this.nextOffset = nextOffset;
+    this.recordCount = recordCount;
+    this.bytes = bytes;
+    this.#attributes = attributes;
+    this.#baseTimestamp = walk.header.baseTimestamp;
+    this.#maxTimestamp = walk.header.maxTimestamp;
+    this.#placesStart = length;
     this.#deltas = deltas;
-    const positionBytes = starts.byteLength * (hasGaps ? 2 : 1);
-    this.sizeBytes = cursor.bytes.length + positionBytes + BLOCK_OVERHEAD_BYTES;
-  }
-
-  get recordCount(): number {
-    return this.#starts.length;
+    this.sizeBytes = bytes.length + (deltas?.byteLength ?? 0) + BLOCK_OVERHEAD_BYTES;
   }
 
   /** How many records lie before `offset`. */
   countBefore(offset: number): number {
     const delta = offset - this.baseOffset;
     const deltas = this.#deltas;
-    if (deltas === undefined) return Math.min(Math.max(delta, 0), this.#starts.length);
+    if (deltas === undefined) return Math.min(Math.max(delta, 0), this.recordCount);
     let low = 0;
     let high = deltas.length;
     while (low < high) {
@@ -55,23 +70,32 @@ export class LogBlock {
     return low;
   }
 
-  /** The record at `offset`; undefined where compaction has removed it. Valid until the next call. */
+  /** Puts `cursor` on the record at `offset`; false where compaction has removed it. */
   // hot: once for every read.
-  find(offset: number): RecordCursor | undefined {
+  find(offset: number, cursor: RecordCursor): boolean {
     const delta = offset - this.baseOffset;
-    const index = this.#deltas === undefined ? delta : this.countBefore(offset);
-    if (this.#deltas !== undefined && this.#deltas[index] !== delta) return undefined;
-    return this.at(index);
+    if (this.#deltas === undefined) {
+      this.at(delta, cursor);
+      return true;
+    }
+    const index = this.countBefore(offset);
+    if (this.#deltas[index] !== delta) return false;
+    this.at(index, cursor);
+    return true;
   }
 
-  /** The `index`-th record. Valid until the next call. */
-  at(index: number): RecordCursor {
-    const cursor = this.#cursor;
-    cursor.seek(this.#starts[index] ?? 0);
+  /** Puts `cursor` on the `index`-th record. */
+  at(index: number, cursor: RecordCursor): void {
+    const start = int32At(this.bytes, this.#placesStart + index * PLACE_BYTES);
+    cursor.resetOpen(this.bytes, start, this.baseOffset, this.#baseTimestamp);
+    cursor.header.attributes = this.#attributes;
+    cursor.header.maxTimestamp = this.#maxTimestamp;
     cursor.advance();
-    return cursor;
   }
 }
+
+/** For making blocks: nothing is kept in it. */
+const walk = new RecordCursor();
 
 /** Blocks up to a size, those that were not used for a while given up first. */
 export class BlockCache {

@@ -183,13 +183,10 @@ export class ReverseScan extends LogScan {
       // Compaction may have left nothing of it there.
       if (this.#left === 0 && this.#block.baseOffset >= this.#before) return false;
     }
-    const cursor = this.#block?.at(--this.#left);
-    if (cursor === undefined || cursor.offset < this.#from) {
-      this.close();
-      return false;
-    }
-    this.cursor = cursor;
-    return true;
+    this.#block?.at(--this.#left, this.cursor);
+    if (this.cursor.offset >= this.#from) return true;
+    this.close();
+    return false;
   }
 
   close(): void {

@@ -128,20 +128,21 @@ export class PartitionWriter {
    */
   addAll(records: readonly StoredRecord[]): Promise<number> {
     this.#refuseIfClosed();
+    this.seal();
     this.#settleLimit();
-    const builder = this.#newBuilder();
+    const builder = this.#builder;
     for (const { timestamp, key, value, headers } of records) {
       if (builder.append(timestamp, key, value, headers)) continue;
+      builder.reset();
       throw new LogError(
         "record_too_large",
         `${this.#name}: ${records.length} records do not fit into one batch of ${this.#bytesMax} bytes (max.message.bytes). Append fewer at once.`,
       );
     }
-    this.seal();
     this.#turn.add(this);
     const base = this.partition.logEndOffset;
     const added = new Promise<number>((resolve, reject) => {
-      this.#append(builder, base, [{ offset: base, resolve, reject }]);
+      this.#append(base, [{ offset: base, resolve, reject }]);
     });
     this.#last = added;
     return added;
@@ -186,11 +187,11 @@ export class PartitionWriter {
     if (this.#builder.recordCount === 0) return;
     const waiting = this.#waiting;
     this.#waiting = [];
-    this.#append(this.#builder, this.#base, waiting);
+    this.#append(this.#base, waiting);
   }
 
-  #append(builder: BatchBuilder, base: number, waiting: readonly Waiting[]): void {
-    const bytes = builder.finish(base);
+  #append(base: number, waiting: readonly Waiting[]): void {
+    const bytes = this.#builder.finish(base);
     if (this.partition.logEndOffset !== base) {
       const reason = `${this.#name}: an earlier write failed, so these records have lost their place. None of them is in the log; append them again.`;
       for (const { reject } of waiting) reject(new LogError("storage_failed", reason));

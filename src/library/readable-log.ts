@@ -1,5 +1,6 @@
 /** Everything about one log that only reads. */
 import { LogError } from "../errors/index.ts";
+import { RecordCursor } from "../records/index.ts";
 import type { FetchedBytes } from "../storage/index.ts";
 import { BlockCache, LogBlock } from "./log-block.ts";
 import {
@@ -49,6 +50,7 @@ export abstract class ReadableLog {
   readonly directory: string;
   readonly #source: LogSource;
   readonly #cache: BlockCache;
+  readonly #cursor = new RecordCursor();
 
   constructor(directory: string, source: LogSource, cacheBytes: number) {
     this.directory = directory;
@@ -80,8 +82,8 @@ export abstract class ReadableLog {
 
   // hot: bench/embedded
   #recordOf(block: LogBlock, offset: number): LogRecord {
-    const cursor = block.find(offset);
-    if (cursor === undefined) throw this.#gone(offset);
+    const cursor = this.#cursor;
+    if (!block.find(offset, cursor)) throw this.#gone(offset);
     return {
       offset,
       timestamp: cursor.timestamp,
@@ -116,7 +118,7 @@ export abstract class ReadableLog {
     const fetched = this.#source.read(offset, 1);
     if (fetched === undefined) return undefined;
     try {
-      return new LogBlock(fetched.bytes.slice());
+      return new LogBlock(fetched.bytes);
     } finally {
       fetched.release();
     }

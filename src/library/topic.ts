@@ -124,20 +124,25 @@ export class Topic<in In, out Out = In> implements ReadableTopic<Out> {
     const headers = headersOf(options.headers);
     // What has no key stays together.
     const unkeyed = options.partition ?? this.#core.partitionFor(undefined);
-    const groups = new Map<number, { records: StoredRecord[]; places: number[] }>();
-    for (const [place, value] of checked.entries()) {
+    const groups = new Map<number, PartitionGroup>();
+    let group: PartitionGroup | undefined;
+    for (let place = 0; place < checked.length; place++) {
+      const value = checked[place];
       const key = this.#keyOf(value, undefined);
       const partition =
         options.partition ?? (key === undefined ? unkeyed : this.#core.partitionFor(key));
-      const group = groups.get(partition) ?? { records: [], places: [] };
-      groups.set(partition, group);
-      const timestamp = options.timestamp ?? this.#core.lane(partition).writer.nowMs;
+      if (group?.partition !== partition) {
+        const timestamp = options.timestamp ?? this.#core.lane(partition).writer.nowMs;
+        group = groups.get(partition) ?? { partition, timestamp, records: [], places: [] };
+        groups.set(partition, group);
+      }
+      const { timestamp } = group;
       group.records.push({ timestamp, key, value: this.#encode(value), headers });
       group.places.push(place);
     }
     const appended: Appended[] = [];
     await Promise.all(
-      Array.from(groups, async ([partition, { records, places }]) => {
+      Array.from(groups.values(), async ({ partition, records, places }) => {
         const base = await this.#addAll(partition, records);
         for (const [index, place] of places.entries()) {
           appended[place] = { partition, offset: base + index };
@@ -371,6 +376,15 @@ export class Topic<in In, out Out = In> implements ReadableTopic<Out> {
     }
     return adding;
   }
+}
+
+/** What one call appends to one partition. */
+interface PartitionGroup {
+  readonly partition: number;
+  readonly timestamp: number;
+  readonly records: StoredRecord[];
+  /** Of each record, its place among the values. */
+  readonly places: number[];
 }
 
 // oxlint-disable-next-line max-params -- a codec, what it is given, and how to call that in a message

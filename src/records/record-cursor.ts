@@ -84,8 +84,8 @@ export class RecordCursor {
   }
 
   /**
-   * Stands before a record that is not part of a batch yet: it has no header, so base offset and
-   * base time are given.
+   * Stands before one record, whose place in its batch is known from a walk, or whose batch has no
+   * header yet: base offset and base time are given.
    */
   // oxlint-disable-next-line max-params -- memory, a place in it, and what its batch will say
   resetOpen(bytes: Uint8Array, position: number, baseOffset: number, baseTimestamp: number): void {
@@ -97,13 +97,6 @@ export class RecordCursor {
     this.bytes = bytes;
     this.#position = position;
     this.#end = bytes.length;
-    this.#left = 1;
-    this.#lastDelta = -1;
-  }
-
-  /** Goes before the record that begins at `recordStart` of the same batch, as it was found by a walk. */
-  seek(recordStart: number): void {
-    this.#position = recordStart;
     this.#left = 1;
     this.#lastDelta = -1;
   }
