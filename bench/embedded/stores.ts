@@ -174,6 +174,8 @@ export function installedStores(directory: string): Store[] {
 type Package = any;
 
 function betterSqlite(Database: Package): Store {
+  // An addon for another Node is only found out when it is used.
+  new Database(":memory:").close();
   return sqlite("better-sqlite3 (WAL, NORMAL)", (path) => new Database(path));
 }
 
