@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { damageAtRandom, flipEveryBit, makeSubject, type Verdict } from "./faults/bit-rot.ts";
+import {
+  damageAtRandom,
+  flipEveryBit,
+  layouts,
+  makeSubject,
+  type Verdict,
+} from "./faults/bit-rot.ts";
 import { failCall, faults, shortenRead } from "./faults/nth-call.ts";
 import { playSequence } from "./faults/reference.ts";
 
@@ -26,10 +32,10 @@ const told =
   };
 
 describe("damage at rest is named, or nothing is served from it", () => {
-  for (const hasCheckpoint of [true, false]) {
-    test(`a flipped bit ${hasCheckpoint ? "behind" : "without"} a checkpoint`, async () => {
+  for (const layout of layouts) {
+    test(`a flipped bit of a store with ${layout}`, async () => {
       const failures: string[] = [];
-      await flipEveryBit(await makeSubject(2, 1, hasCheckpoint), 61, told(failures));
+      await flipEveryBit(await makeSubject(2, 1, layout), 61, told(failures));
       assert.deepEqual(failures, []);
     });
   }

@@ -137,4 +137,36 @@ describe("repair", () => {
     const again = await openStore(disk);
     assert.deepEqual(await readAll(again.store.openLog(TOPIC, 0)), expected(0, 37));
   });
+
+  for (const [what, spoil] of [
+    ["has lost its header", (disk: MemoryDisk) => void flip(disk, "wal", 8)],
+    ["is missing", (disk: MemoryDisk) => disk.remove(firstWalFile(disk))],
+  ] as const) {
+    test(`gives up a log whose very first file ${what}`, async () => {
+      const { env, store } = await openStore(undefined, { walFileBytes: 600 });
+      const log = store.openLog(TOPIC, 0);
+      for (let i = 0; i < 10; i++) {
+        append(store, log);
+        store.flush();
+        await env.run(store.syncWal());
+      }
+      await env.run(store.close());
+      const { disk } = env;
+      spoil(disk);
+      const first = firstWalFile(disk);
+      await assert.rejects(openStore(disk), isCode("data_corrupt", first));
+      const [damage] = findDamage(disk, DIRECTORY);
+      assert.equal(damage?.range, "wal:0");
+      assert.equal(damage.path, first);
+      const count = disk.list(`${DIRECTORY}/wal`).length;
+      const { keptIn } = await env.run(repairStore(env, DIRECTORY, "wal:0"));
+      assert.equal(disk.list(keptIn).length, count + 1);
+      const again = await openStore(disk);
+      assert.deepEqual(await readAll(again.store.openLog(TOPIC, 0)), []);
+    });
+  }
 });
+
+function firstWalFile(disk: MemoryDisk): string {
+  return `${DIRECTORY}/wal/${disk.list(`${DIRECTORY}/wal`)[0]}`;
+}

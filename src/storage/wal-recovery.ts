@@ -171,6 +171,8 @@ class WalScanner {
   /** Files without a whole header: begun by a process that died before it was on the device, or damaged. */
   readonly #headless: DiskFile[] = [];
   readonly #window = new FrameWindow();
+  /** Of the first file that is there, whole or not. */
+  #firstPath = "";
   /** Where in each file the last frame ends that is known to be synced. */
   readonly #syncedTo = new Map<number, number>();
   #lastFileNumber = 0;
@@ -208,6 +210,7 @@ class WalScanner {
   }
 
   #open(path: string, fileNumber: number): void {
+    this.#firstPath ||= path;
     const file = this.#disk.open(path, "read");
     const bytes = new Uint8Array(WAL_HEADER_BYTES);
     file.read(bytes, 0);
@@ -255,7 +258,10 @@ class WalScanner {
       syncedThrough = Math.max(syncedThrough, header.syncedThrough);
     }
     syncedThrough = Math.max(syncedThrough, this.#claimsBeyond(whole));
-    return { end: this.#walk(syncedThrough, visit), syncedThrough };
+    const end = this.#walk(syncedThrough, visit);
+    // The very first file may be the one that lost its header, or that is missing.
+    if (end.fileIndex < 0) end.path = this.#firstPath;
+    return { end, syncedThrough };
   }
 
   /** Goes through the frames in order; bodies above `trustedThrough` are checked where entries are delivered. */

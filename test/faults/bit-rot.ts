@@ -35,13 +35,17 @@ export interface Subject {
   readonly tail: { readonly path: string; readonly end: number };
 }
 
-/** A closed store: a checkpoint and its segments, unless that is not wanted, and a WAL behind it. */
+/** What a closed store has: a checkpoint, its segments and a WAL behind it, or a WAL alone. */
+export const layouts = ["checkpoint", "WAL files", "one WAL file"] as const;
+
 export async function makeSubject(
   rounds: number,
   recordCount: number,
-  hasCheckpoint = true,
+  layout: (typeof layouts)[number] = "checkpoint",
 ): Promise<Subject> {
-  const opened = await openStore(undefined, sizes);
+  // Of a single file nothing else says how far it is synced.
+  const walFileBytes = layout === "one WAL file" ? 4_000 : sizes.walFileBytes;
+  const opened = await openStore(undefined, { ...sizes, walFileBytes });
   opened.store.setAttachment("upper", () => new TextEncoder().encode("state of an upper room"));
   opened.owner.stateOf = (log) => `state at ${log.endOffset}`;
   const logs = [opened.store.openLog(TOPIC, 0), opened.store.openLog(OTHER_TOPIC, 1)];
@@ -52,7 +56,7 @@ export async function makeSubject(
     }
   };
   await fill();
-  if (hasCheckpoint) await opened.env.run(opened.store.checkpoint());
+  if (layout === "checkpoint") await opened.env.run(opened.store.checkpoint());
   await fill();
   const records = new Map<string, [number, string][]>();
   for (const log of logs) records.set(keyOf(log), await readAll(log));

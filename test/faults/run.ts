@@ -4,7 +4,7 @@
 // one after the other), --seed S; one family alone with --only calls|bits|damage|model. `--first` stops at a failure.
 import { parseArgs } from "node:util";
 
-import { damageAtRandom, flipEveryBit, makeSubject, type Verdict } from "./bit-rot.ts";
+import { damageAtRandom, flipEveryBit, layouts, makeSubject, type Verdict } from "./bit-rot.ts";
 import { failCall, faults, shortenRead } from "./nth-call.ts";
 import { playSequence } from "./reference.ts";
 
@@ -61,8 +61,8 @@ async function failCalls(): Promise<string> {
 
 async function flipBits(): Promise<string> {
   const counts = new Map<string, number>();
-  for (const hasCheckpoint of [true, false]) {
-    const subject = await makeSubject(2, 1, hasCheckpoint);
+  for (const layout of layouts) {
+    const subject = await makeSubject(2, 1, layout);
     await flipEveryBit(subject, Number(given.step), (kind, verdict, what) => {
       tell(counts, `${kind} ${what}`, kind, verdict);
     });
