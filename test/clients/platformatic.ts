@@ -179,6 +179,11 @@ async function consume(
   stream.on("error", (error) => {
     failure = error;
   });
+  // One that closes while it joins again complains of connections that it closed itself.
+  let isLeaving = false;
+  consumer.on("error", (error: Error) => {
+    if (!isLeaving) failure = error;
+  });
   const owned = (): readonly number[] =>
     consumer.assignments?.find((assignment) => assignment.topic === topic)?.partitions ?? [];
   // A fetch that left before a partition was given away is answered after it, and the library hands
@@ -201,6 +206,7 @@ async function consume(
       await consumer.commit({ offsets });
     },
     async leave() {
+      isLeaving = true;
       await stream.close();
       await consumer.close();
     },
