@@ -8,7 +8,7 @@ import { outcomes } from "../src/errors/index.ts";
 
 const layers = [
   ["errors"],
-  ["env", "bytes", "metrics"],
+  ["env", "bytes", "metrics", "proto"],
   ["records"],
   ["storage", "objects"],
   ["metadata"],
