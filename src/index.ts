@@ -15,21 +15,22 @@ import type {
   LogOptions,
   LogReader,
   LogReaderOptions,
-  LogStore,
   RestoreReport,
   StoreOptions,
 } from "./library/index.ts";
+import type { Store } from "./values/index.ts";
 
 export type { ErrorCode } from "./errors/index.ts";
 export { LogError } from "./errors/index.ts";
 export type * from "./library/index.ts";
+export type * from "./values/index.ts";
 
 /**
  * Opens a store: `memory:` for one that ends with the program, `file:./data` for a directory, which
  * is made where there is none.
  * @throws LogError invalid_argument, unsupported, directory_in_use, directory_not_writable, format_unknown, format_newer, data_corrupt.
  */
-export async function open(url: string, options?: StoreOptions): Promise<LogStore> {
+export async function open(url: string, options?: StoreOptions): Promise<Store> {
   const [library, { localEnv }] = await Promise.all([
     import("./library/index.ts"),
     import("./env/node/local.ts"),

@@ -25,7 +25,7 @@ test("a store is there again when it is opened again", async () => {
     await topic.append("newest", { key: "k3" });
   }
   await using store = await open(url);
-  assert.deepEqual(store.topics(), ["t"]);
+  assert.deepEqual(await store.topics(), ["t"]);
   const topic = await store.topic("t", { codec: "string" });
   assert.equal(topic.partitionCount, 2);
   assert.equal((await topic.last("k3"))?.value, "newest");
@@ -44,8 +44,8 @@ test("nothing is removed after seven days, or ever, unless the program says so",
   const short = await store.topic("short", { codec: "string", retention: { ms: 1000 } });
   for (const topic of [old, short]) await topic.append("a", { timestamp: 1_000_000 });
   await store.checkpoint();
-  while (short.offsets()[0]?.startOffset === 0) await turn();
-  assert.deepEqual(old.offsets(), [{ partition: 0, startOffset: 0, endOffset: 1 }]);
+  while ((await short.offsets())[0]?.startOffset === 0) await turn();
+  assert.deepEqual(await old.offsets(), [{ partition: 0, startOffset: 0, endOffset: 1 }]);
 });
 
 test("a directory that another process writes, or that is none of ours, is refused by name", async () => {

@@ -8,7 +8,7 @@ import { outcomes } from "../src/errors/index.ts";
 
 const layers = [
   ["errors"],
-  ["env", "bytes", "metrics", "proto"],
+  ["env", "bytes", "metrics", "proto", "values"],
   ["records"],
   ["storage", "objects"],
   ["metadata"],

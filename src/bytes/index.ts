@@ -22,6 +22,5 @@ export {
   uint32At,
   writeInt64,
 } from "./integers.ts";
-export { murmur2, partitionOfKey } from "./murmur2.ts";
 export { NIL_UUID, uuidToString, writeUuid } from "./uuid.ts";
 export { putVarint, putVarlong, varintSize, varlongSize } from "./varint.ts";

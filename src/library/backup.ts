@@ -1,12 +1,8 @@
 /** Copies of a store or a log in another directory. */
 import type { Disk, Env } from "../env/index.ts";
 import { LogError } from "../errors/index.ts";
-import {
-  type BackupReport,
-  backupStore,
-  type RestoreReport,
-  restoreStore,
-} from "../storage/index.ts";
+import { backupStore, type RestoreReport, restoreStore } from "../storage/index.ts";
+import type { BackupReport } from "../values/index.ts";
 import { storePlace } from "./store-url.ts";
 
 /**

@@ -2,9 +2,9 @@
 import { Broker, type OpenTopic } from "../broker/index.ts";
 import { type Env, MemoryDisk } from "../env/index.ts";
 import { invariant, type LogError } from "../errors/index.ts";
+import { type NewTopicOptions, vouched } from "../values/index.ts";
 import { refuseFault } from "./faults.ts";
 import { storePlace } from "./store-url.ts";
-import { vouched } from "./value-codec.ts";
 
 /** Sizes and times of a store's files. */
 export interface FileLimits {
@@ -26,18 +26,6 @@ export interface EngineOptions {
   /** Settings of the store by Kafka's names. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
   readonly onFatal: (error: LogError) => void;
-}
-
-/** What a topic is made with. Of a topic that exists nothing is changed. */
-export interface NewTopicOptions {
-  /** Default 1. */
-  readonly partitions?: number | undefined;
-  /** What is kept: by age and size of a partition. Default: everything. */
-  readonly retention?: { readonly ms?: number; readonly bytes?: number } | undefined;
-  /** Keep the newest record of each key only; every record then needs a key. */
-  readonly compact?: boolean | undefined;
-  /** Any setting by Kafka's name, such as `max.message.bytes`. */
-  readonly settings?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface Engine {

@@ -7,13 +7,8 @@
  * reading at {@link LogStore}, then `topic.ts`; the package's door is `src/index.ts`.
  */
 export { restoreFrom } from "./backup.ts";
-export type { FileLimits, NewTopicOptions } from "./engine.ts";
-export {
-  LogStore,
-  type SchemaTopicOptions,
-  type StoreOptions,
-  type TopicOptions,
-} from "./log-store.ts";
+export type { FileLimits } from "./engine.ts";
+export { LogStore, type StoreOptions } from "./log-store.ts";
 export type { Log, LogAppendOptions, LogDurability, LogStats } from "./log.ts";
 export type { LogReader } from "./log-reader.ts";
 export type { LogRecord, LogScan } from "./log-scan.ts";
@@ -24,31 +19,4 @@ export {
   openLogToWrite,
 } from "./open-log.ts";
 export type { FollowOptions, ReadableLog, ScanOptions } from "./readable-log.ts";
-export type { ReadFrom } from "./read-from.ts";
-export type { TopicRecord } from "./record-reader.ts";
-export type {
-  SchemaInput,
-  SchemaOutput,
-  StandardIssue,
-  StandardResult,
-  StandardSchema,
-} from "./standard-schema.ts";
-export type {
-  Position,
-  RecordBatch,
-  RecordOf,
-  SubscribeOptions,
-  Subscription,
-} from "./subscription.ts";
-export type {
-  Appended,
-  AppendHeaders,
-  AppendManyOptions,
-  AppendOptions,
-  OffsetRange,
-  ReadableTopic,
-  ReadTopicOptions,
-  Topic,
-} from "./topic.ts";
-export type { BackupReport, RestoreReport, VerifyReport } from "../storage/index.ts";
-export type { CodecName, ValueCodec } from "./value-codec.ts";
+export type { RestoreReport, VerifyReport } from "../storage/index.ts";

@@ -1,5 +1,6 @@
 /** Where the newest record of each key is: 16 bytes for a slot, whatever the keys' sizes. */
-import { crc32c, murmur2 } from "../bytes/index.ts";
+import { crc32c } from "../bytes/index.ts";
+import { murmur2 } from "../values/index.ts";
 
 const CAPACITY_START = 1024;
 /** Most slots of one partition's index; with more keys than three quarters of it there is none. */

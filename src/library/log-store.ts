@@ -1,32 +1,40 @@
 /** A store in this process: its topics, and who reads them. */
-import type { Broker, BrokerStats } from "../broker/index.ts";
+import type { Broker } from "../broker/index.ts";
 import type { Env } from "../env/index.ts";
 import { LogError } from "../errors/index.ts";
 import type { OwnedPartition } from "../partitions/index.ts";
 import type { Codec } from "../records/index.ts";
-import type { BackupReport } from "../storage/index.ts";
-import { backupTo } from "./backup.ts";
 import {
-  type Engine,
-  ensureTopic,
-  type FileLimits,
-  type NewTopicOptions,
-  openEngine,
-} from "./engine.ts";
-import { refuseFault } from "./faults.ts";
-import { WriteTurn } from "./partition-writer.ts";
-import { abortError } from "./record-reader.ts";
-import type { SchemaInput, SchemaOutput, StandardSchema } from "./standard-schema.ts";
-import {
+  abortError,
+  type AnyTopicOptions,
+  type BackupReport,
   type Position,
+  type ReadableTopic,
   type RecordBatch,
   type RecordOf,
+  type SchemaInput,
+  type SchemaOutput,
+  type SchemaTopicOptions,
+  type StandardSchema,
+  type Store,
+  type StoreStats,
+  StoreSubscriptions,
   type SubscribeOptions,
-  Subscription,
-} from "./subscription.ts";
-import { type ReadableTopic, Topic } from "./topic.ts";
+  type Subscription,
+  type Topic,
+  type TopicOptions,
+  TypedValues,
+  type ValueCodec,
+  vouched,
+} from "../values/index.ts";
+import { backupTo } from "./backup.ts";
+import { bufferTexts } from "./buffer-texts.ts";
+import { type Engine, ensureTopic, type FileLimits, openEngine } from "./engine.ts";
+import { refuseFault } from "./faults.ts";
+import { WriteTurn } from "./partition-writer.ts";
+import { LocalReadings } from "./local-readings.ts";
+import { LocalTopic } from "./topic.ts";
 import { TopicCore } from "./topic-core.ts";
-import { type CodecName, placedCodec, type ValueCodec, vouched } from "./value-codec.ts";
 
 export interface StoreOptions {
   /** What `append` waits for: `fsync` (the default) for the device, `os` for the operating system, which survives the process and not a power cut. */
@@ -41,44 +49,16 @@ export interface StoreOptions {
   readonly onFailure?: ((error: LogError) => void) | undefined;
 }
 
-export interface TopicOptions<T> extends NewTopicOptions {
-  /** The key of a value; without it records have the key given to `append`, or none. */
-  readonly key?: ((value: T) => string | Uint8Array | undefined) | undefined;
-}
-
-export interface SchemaTopicOptions<S extends StandardSchema> extends TopicOptions<
-  SchemaOutput<S>
-> {
-  /** Every value is checked before it is appended; what the schema makes of it is stored. */
-  readonly schema: S;
-  /** Default `json`. */
-  readonly codec?: CodecName | ValueCodec<SchemaOutput<S>> | undefined;
-  /** Whether values are checked when they are read, too. */
-  readonly checkReads?: boolean | undefined;
-}
-
-interface AnyTopicOptions extends TopicOptions<never> {
-  readonly schema?: StandardSchema | undefined;
-  readonly codec?: CodecName | ValueCodec<unknown> | undefined;
-  readonly checkReads?: boolean | undefined;
-}
-
-/**
- * A store that this process has opened.
- *
- * @example
- * await using store = await open("file:./data");
- * const orders = await store.topic("orders", { codec: "json" });
- * await orders.append({ id: "o-1", total: 12 });
- */
-export class LogStore implements AsyncDisposable {
+/** The embedded store. */
+export class LogStore implements Store {
   readonly url: string;
   readonly #engine: Engine;
   readonly #broker: Broker;
   readonly #compression: Codec;
   readonly #turn: WriteTurn;
   readonly #cores = new Map<string, TopicCore>();
-  readonly #subscriptions = new Set<Subscription>();
+  readonly #readings: LocalReadings;
+  readonly #subscriptions: StoreSubscriptions;
   /** Ends all readers when the store is closed or fails. */
   readonly #ending: AbortController;
   #closing: Promise<void> | undefined;
@@ -91,6 +71,8 @@ export class LogStore implements AsyncDisposable {
     this.#turn = new WriteTurn(engine.env, () => this.#owned()?.write());
     this.#ending = ending;
     this.#compression = compression;
+    this.#readings = new LocalReadings(this.#broker, ending.signal);
+    this.#subscriptions = new StoreSubscriptions(this.#readings);
   }
 
   /** @throws LogError as the opening of the engine. */
@@ -105,46 +87,38 @@ export class LogStore implements AsyncDisposable {
     return new LogStore(url, engine, ending, compression);
   }
 
-  /** A topic of values that a schema describes, made where there is none. */
   topic<S extends StandardSchema>(
     name: string,
     options: SchemaTopicOptions<S>,
   ): Promise<Topic<SchemaInput<S>, SchemaOutput<S>>>;
-  /** A topic with a codec of your own. */
   topic<T>(
     name: string,
     options: TopicOptions<T> & { readonly codec: ValueCodec<T> },
   ): Promise<Topic<T>>;
-  /** A topic of JSON values that nobody checks. */
   topic<T = unknown>(
     name: string,
     options: TopicOptions<T> & { readonly codec: "json" },
   ): Promise<Topic<T>>;
-  /** A topic of texts. */
   topic(
     name: string,
     options: TopicOptions<string> & { readonly codec: "string" },
   ): Promise<Topic<string>>;
-  /** A topic of bytes. */
   topic(
     name: string,
     options?: TopicOptions<Uint8Array> & { readonly codec?: "bytes" | undefined },
   ): Promise<Topic<Uint8Array>>;
   async topic(name: string, options: AnyTopicOptions = {}): Promise<Topic<never, unknown>> {
     this.#refuseIfEnded();
-    const { schema, key: keyOf, checkReads: checksReads = false } = options;
-    const codec = placedCodec(options.codec ?? (schema === undefined ? "bytes" : "json"));
+    const values = new TypedValues(name, options, bufferTexts);
     const core = await this.#core(name, options);
-    return new Topic(core, { codec, schema, keyOf, checksReads }, this.#ending.signal);
+    return new LocalTopic(core, values, this.#ending.signal);
   }
 
-  /** Names of all topics, sorted. */
-  topics(): string[] {
+  async topics(): Promise<string[]> {
     this.#refuseIfEnded();
     return this.#broker.listTopics().flatMap(({ name, isInternal }) => (isInternal ? [] : [name]));
   }
 
-  /** @throws LogError topic_not_found. */
   async deleteTopic(name: string): Promise<void> {
     this.#refuseIfEnded();
     const [deleted] = await this.#broker.deleteTopics([{ name }]);
@@ -152,72 +126,34 @@ export class LogStore implements AsyncDisposable {
     this.#cores.delete(name);
   }
 
-  /**
-   * Gives the records of some topics to `handler`, batch after batch, and goes on with what is
-   * appended later. With `group` the position is stored in the log when the handler is done: after a
-   * crash the last batch may come again. Without it the handler stores `batch.position` where it
-   * stores its effects, and hands it back as `position` the next time: then each record has its
-   * effects once.
-   *
-   * A handler that throws ends the subscription; {@link Subscription.finished} says why.
-   */
   subscribe<const Topics extends readonly ReadableTopic<unknown>[]>(
     options: SubscribeOptions<Topics>,
     handler: (batch: RecordBatch<RecordOf<Topics>>) => void | Promise<void>,
   ): Subscription {
     this.#refuseIfEnded();
-    const { group } = options;
-    for (const other of this.#subscriptions) {
-      if (group === undefined || other.group !== group) continue;
-      throw new LogError(
-        "group_not_empty",
-        `the group "${group}" has a subscription in this program already; close that one first`,
-      );
-    }
-    const subscription = new Subscription(
-      { broker: this.#broker, ending: this.#ending.signal },
-      options,
-      // The records are of the topics that were given, and so of the type that was inferred of them.
-      vouched(handler),
-    );
-    this.#subscriptions.add(subscription);
-    subscription.whenEnded(() => this.#subscriptions.delete(subscription));
-    return subscription;
+    // The records are of the topics that were given, and so of the type that was inferred of them.
+    return this.#subscriptions.begin(options, vouched(handler));
   }
 
-  /** The position that a group has stored; empty where it has none. */
   async position(group: string): Promise<Position> {
     this.#refuseIfEnded();
-    const { offsets } = await this.#broker.fetchOffsets({ groupId: group, partitions: undefined });
-    return Object.fromEntries(
-      offsets.flatMap(({ topic, partition, offset }) =>
-        offset === undefined ? [] : [[`${topic}/${partition}`, offset]],
-      ),
-    );
+    return this.#readings.stored(group);
   }
 
-  /** Plain numbers about the store, counted since it was opened. */
-  stats(): BrokerStats {
+  async stats(): Promise<StoreStats> {
     return this.#broker.stats();
   }
 
-  /** Makes segments of what only the write-ahead log has, which makes the next opening quick. */
   async checkpoint(): Promise<void> {
     this.#refuseIfEnded();
     await this.#owned()?.checkpoint();
   }
 
-  /**
-   * Brings a backup in another directory up to date: everything that was acknowledged before the call
-   * is in it. Appending goes on meanwhile; segments are copied once only.
-   * @throws LogError unsupported, storage_full, storage_failed.
-   */
   async backup(to: string): Promise<BackupReport> {
     this.#refuseIfEnded();
     return backupTo(this.#engine, this.url, to);
   }
 
-  /** Ends subscriptions after the batch they are at, writes what was appended, and lets the directory go. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -228,7 +164,7 @@ export class LogStore implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await Promise.all(Array.from(this.#subscriptions, (subscription) => subscription.close()));
+    await this.#subscriptions.close();
     this.#turn.end();
     this.#ending.abort(new LogError("closed", `${this.url} is closed`));
     await this.#broker.close();

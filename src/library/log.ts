@@ -2,7 +2,8 @@
 import { invariant, LogError } from "../errors/index.ts";
 import type { OwnedPartition, PendingFrame } from "../partitions/index.ts";
 import { BatchBuilder, BatchSlab, RecordCursor, type RecordHeader } from "../records/index.ts";
-import { type BackupReport, verifyStore, type VerifyReport } from "../storage/index.ts";
+import { verifyStore, type VerifyReport } from "../storage/index.ts";
+import type { BackupReport } from "../values/index.ts";
 import { backupTo } from "./backup.ts";
 import type { Engine } from "./engine.ts";
 import { type LogRecord, ownRecord } from "./log-scan.ts";

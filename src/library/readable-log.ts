@@ -12,7 +12,7 @@ import {
   type ScanRange,
   type ScanSource,
 } from "./log-scan.ts";
-import { outOfRange, type ReadFrom, timestampOf } from "./read-from.ts";
+import { outOfRange, type ReadFrom, timestampOf } from "../values/index.ts";
 
 /** The batches of one log, wherever they are. */
 export interface LogSource {

@@ -2,24 +2,10 @@
 import { LogError } from "../errors/index.ts";
 import type { Partition } from "../partitions/index.ts";
 import { RecordCursor, type RecordHeader } from "../records/index.ts";
+import { abortError, type TopicRecord } from "../values/index.ts";
 
 /** Bytes read from a partition at a time: with what a segment needs beside them, a whole piece of pooled memory. */
 const READ_BYTES = 192 << 10;
-
-/** A record as a program sees it. */
-export interface TopicRecord<T> {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-  /** Milliseconds since 1970. */
-  readonly timestamp: number;
-  /** The key as text; undefined where the record has none. */
-  readonly key: string | undefined;
-  /** The key as it is stored. */
-  readonly keyBytes: Uint8Array | undefined;
-  readonly headers: readonly RecordHeader[];
-  readonly value: T;
-}
 
 /** Makes a value of the record that a cursor stands on; may answer later. `bytes` are the cursor's. */
 export type Decode<T> = (bytes: Buffer, cursor: RecordCursor, partition: number) => T | Promise<T>;
@@ -330,13 +316,6 @@ function takeRecord<V>(source: PartitionSource<unknown>, value: V): TopicRecord<
   };
   source.take();
   return record;
-}
-
-/** What a reader that was ended by `signal` says. */
-export function abortError(signal: AbortSignal): LogError {
-  const { reason } = signal as { readonly reason: unknown };
-  if (reason instanceof LogError) return reason;
-  return new LogError("cancelled", "reading was cancelled", { cause: reason });
 }
 
 const done: IteratorReturnResult<undefined> = { done: true, value: undefined };

@@ -1,9 +1,9 @@
 /** What all handles on one topic share: its partitions, what is being appended, where keys are. */
-import { partitionOfKey } from "../bytes/index.ts";
 import type { OpenTopic } from "../broker/index.ts";
 import { LogError } from "../errors/index.ts";
 import type { Partition } from "../partitions/index.ts";
 import type { Codec } from "../records/index.ts";
+import { partitionOfKey } from "../values/index.ts";
 import { KeyLookup } from "./key-lookup.ts";
 import { PartitionWriter, type WriteTurn } from "./partition-writer.ts";
 

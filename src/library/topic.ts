@@ -1,88 +1,32 @@
 /** A topic as a program uses it: typed values in, typed records out. */
 import { LogError } from "../errors/index.ts";
 import type { Partition } from "../partitions/index.ts";
-import type { RecordCursor, RecordHeader } from "../records/index.ts";
+import {
+  type Appended,
+  type AppendManyOptions,
+  type AppendOptions,
+  appendPlaced,
+  type OffsetRange,
+  placeValues,
+  type ReadFrom,
+  type ReadTopicOptions,
+  type Topic,
+  type TopicRecord,
+  type TypedValues,
+  vouched,
+} from "../values/index.ts";
 import type { StoredRecord } from "./partition-writer.ts";
-import { type Decode, PartitionSource, RecordReader, type TopicRecord } from "./record-reader.ts";
-import { type ReadFrom, startOffset } from "./read-from.ts";
-import { conform, type StandardSchema } from "./standard-schema.ts";
+import { type Decode, PartitionSource, RecordReader } from "./record-reader.ts";
+import { startOffset } from "./read-from.ts";
 import type { TopicCore } from "./topic-core.ts";
-import { type PlacedCodec, vouched } from "./value-codec.ts";
 
-/** Headers by name, or in an order of their own. */
-export type AppendHeaders =
-  | Readonly<Record<string, string | Uint8Array>>
-  | readonly (readonly [name: string, value: string | Uint8Array | undefined])[];
-
-export interface AppendOptions {
-  /** In place of what the topic's `key` makes of the value. */
-  readonly key?: string | Uint8Array | undefined;
-  readonly headers?: AppendHeaders | undefined;
-  /** Milliseconds since 1970; now where absent. */
-  readonly timestamp?: number | undefined;
-  /** In place of the partition that the key belongs to. */
-  readonly partition?: number | undefined;
-  /** The offset that the record must get: refuses with offset_conflict where another came before it. */
-  readonly expectedOffset?: number | undefined;
-  /** The offset of the newest record of the same key, or `"none"`: refuses with offset_conflict where that is another one. */
-  readonly expectedLastOffset?: number | "none" | undefined;
-}
-
-export type AppendManyOptions = Pick<AppendOptions, "headers" | "timestamp" | "partition">;
-
-/** Where a record is. */
-export interface Appended {
-  readonly partition: number;
-  readonly offset: number;
-}
-
-export interface ReadTopicOptions {
-  /** Default `"start"`. An offset, or a negative number that counts back from the end, needs a topic of one partition or `partition`. */
-  readonly from?: ReadFrom | undefined;
-  /** Only this one; all of them where absent. */
-  readonly partition?: number | undefined;
-  /** Goes on with what is appended later; without it reading ends at what was there when it began. */
-  readonly follow?: boolean | undefined;
-  /** Records at most. */
-  readonly limit?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface OffsetRange {
-  readonly partition: number;
-  /** First offset that can be read. */
-  readonly startOffset: number;
-  /** Offset of the next record. */
-  readonly endOffset: number;
-}
-
-/** What makes values of one topic of bytes, and bytes of values. */
-export interface TopicValues {
-  readonly codec: PlacedCodec;
-  readonly schema: StandardSchema | undefined;
-  readonly keyOf: ((value: never) => string | Uint8Array | undefined) | undefined;
-  readonly checksReads: boolean;
-}
-
-/** Anything whose records can be read; what {@link Topic} is to those who only read. */
-export interface ReadableTopic<out T> {
-  readonly name: string;
-  read(options?: ReadTopicOptions): AsyncIterableIterator<TopicRecord<T>>;
-}
-
-/**
- * A topic: `In` is what it takes, `Out` what is read from it.
- *
- * @example
- * const orders = await store.topic("orders", { schema: Order, key: (order) => order.id });
- * const { offset } = await orders.append({ id: "o-1", total: 12 });
- */
-export class Topic<in In, out Out = In> implements ReadableTopic<Out> {
+/** A topic of a store in this process. */
+export class LocalTopic<in In, out Out = In> implements Topic<In, Out> {
   readonly #core: TopicCore;
-  readonly #values: TopicValues;
+  readonly #values: TypedValues<Buffer>;
   readonly #ending: AbortSignal;
 
-  constructor(core: TopicCore, values: TopicValues, ending: AbortSignal) {
+  constructor(core: TopicCore, values: TypedValues<Buffer>, ending: AbortSignal) {
     this.#core = core;
     this.#values = values;
     this.#ending = ending;
@@ -96,10 +40,6 @@ export class Topic<in In, out Out = In> implements ReadableTopic<Out> {
     return this.#core.partitions.length;
   }
 
-  /**
-   * Appends a value. Resolves when it is as durable as the store promises.
-   * @throws LogError schema_mismatch, record_too_large, offset_conflict, storage_full, closed.
-   */
   append(value: In, options: AppendOptions = {}): Promise<Appended> {
     try {
       const checked = this.#conform(value);
@@ -110,82 +50,45 @@ export class Topic<in In, out Out = In> implements ReadableTopic<Out> {
     }
   }
 
-  /**
-   * Appends values in one batch for each partition: of each, all are appended or none. Resolves with
-   * their places in the order of the values.
-   * @throws LogError as `append`; where a value does not fit the schema nothing is appended at all.
-   */
   async appendMany(values: Iterable<In>, options: AppendManyOptions = {}): Promise<Appended[]> {
-    const checked: unknown[] = [];
-    for (const value of values) {
-      const one = this.#conform(value);
-      checked.push(one instanceof Promise ? await one : one);
-    }
-    const headers = headersOf(options.headers);
-    // What has no key stays together.
-    const unkeyed = options.partition ?? this.#core.partitionFor(undefined);
-    const groups = new Map<number, PartitionGroup>();
-    let group: PartitionGroup | undefined;
-    for (let place = 0; place < checked.length; place++) {
-      const value = checked[place];
-      const key = this.#keyOf(value, undefined);
-      const partition =
-        options.partition ?? (key === undefined ? unkeyed : this.#core.partitionFor(key));
-      if (group?.partition !== partition) {
+    this.#core.refuseIfClosed();
+    const checked = await this.#values.conformAll(values);
+    this.#core.refuseIfClosed();
+    const headers = this.#values.headers(options.headers);
+    const groups = placeValues<StoredRecord>(checked, this.#values, {
+      partition: options.partition,
+      partitionFor: (key) => this.#core.partitionFor(key),
+      recordsOf: (partition) => {
         const timestamp = options.timestamp ?? this.#core.lane(partition).writer.nowMs;
-        group = groups.get(partition) ?? { partition, timestamp, records: [], places: [] };
-        groups.set(partition, group);
-      }
-      const { timestamp } = group;
-      group.records.push({ timestamp, key, value: this.#encode(value), headers });
-      group.places.push(place);
-    }
-    const appended: Appended[] = [];
-    await Promise.all(
-      Array.from(groups.values(), async ({ partition, records, places }) => {
-        const base = await this.#addAll(partition, records);
-        for (const [index, place] of places.entries()) {
-          appended[place] = { partition, offset: base + index };
-        }
-      }),
-    );
-    return appended;
+        return (key, value) => ({ timestamp, key, value, headers });
+      },
+    });
+    return appendPlaced(groups, (partition, records) => this.#addAll(partition, records));
   }
 
-  /**
-   * Says that a key has no value any more, by a record without one: `last` then finds nothing, and
-   * compaction removes the key in time.
-   */
   async delete(
     key: string | Uint8Array,
     options: Omit<AppendOptions, "key"> = {},
   ): Promise<Appended> {
     this.#core.refuseIfClosed();
-    return this.#put(undefined, bytesOfKey(key), options);
+    return this.#put(undefined, this.#values.keyBytes(key), options);
   }
 
-  /**
-   * Reads records, of several partitions the one with the oldest time first. What is not asked for is
-   * not read. Records without a value are passed over.
-   * @throws LogError offset_out_of_range, schema_mismatch, cancelled, closed, data_corrupt: by the iterator.
-   */
   read(options: ReadTopicOptions = {}): AsyncIterableIterator<TopicRecord<Out>> {
     return this.#read(options, false);
   }
 
-  /** The same with records without a value, whose value is undefined. */
   readWithDeletions(
     options: ReadTopicOptions = {},
   ): AsyncIterableIterator<TopicRecord<Out | undefined>> {
     return this.#read(options, true);
   }
 
-  /** The newest record of a key; undefined where it has none, or was deleted. The first call reads the partition once, to learn its keys. */
   async last(
     key: string | Uint8Array,
     options: { readonly partition?: number | undefined } = {},
   ): Promise<TopicRecord<Out> | undefined> {
-    const bytes = bytesOfKey(key);
+    const bytes = this.#values.keyBytes(key);
     const partition = options.partition ?? this.#core.partitionFor(bytes);
     const lane = this.#core.lane(partition);
     await lane.keys.prepare();
@@ -196,8 +99,7 @@ export class Topic<in In, out Out = In> implements ReadableTopic<Out> {
     return { ...value, value: value.value };
   }
 
-  /** What each partition has. */
-  offsets(): OffsetRange[] {
+  async offsets(): Promise<OffsetRange[]> {
     this.#core.refuseIfClosed();
     return this.#core.partitions.map(({ index, logStartOffset, highWatermark }) => ({
       partition: index,
@@ -206,10 +108,6 @@ export class Topic<in In, out Out = In> implements ReadableTopic<Out> {
     }));
   }
 
-  /**
-   * Removes the records before `offset`, durably. Resolves with the new first offset.
-   * @throws LogError offset_out_of_range.
-   */
   truncateBefore(
     offset: number,
     options: { readonly partition?: number | undefined } = {},
@@ -220,16 +118,8 @@ export class Topic<in In, out Out = In> implements ReadableTopic<Out> {
 
   /** For the store's own subscriptions: how records of this topic are read. */
   decoder(): Decode<Out> {
-    const { codec, schema, checksReads } = this.#values;
-    const { name } = this;
-    return (bytes, cursor, partition) => {
-      // A record without a value is given only to those who asked for such.
-      if (cursor.valueStart < 0) return vouched(undefined);
-      const value = decodeAt(codec, bytes, cursor, () => placeOf(name, partition, cursor.offset));
-      if (schema === undefined || !checksReads) return vouched(value);
-      const { offset } = cursor;
-      return vouched(conform(schema, value, () => placeOf(name, partition, offset)));
-    };
+    const values = this.#values;
+    return (bytes, cursor, partition) => vouched(values.decode(bytes, cursor, partition));
   }
 
   #read(options: ReadTopicOptions, deletions: boolean): RecordReader<Out> {
@@ -269,27 +159,12 @@ export class Topic<in In, out Out = In> implements ReadableTopic<Out> {
 
   #conform(value: unknown): unknown {
     this.#core.refuseIfClosed();
-    const { schema } = this.#values;
-    return schema === undefined ? value : conform(schema, value, () => this.name);
+    return this.#values.conform(value);
   }
 
   #append(value: unknown, options: AppendOptions): Promise<Appended> {
-    return this.#put(this.#encode(value), this.#keyOf(value, options.key), options);
-  }
-
-  #encode(value: unknown): Uint8Array {
-    try {
-      return this.#values.codec.encode(value);
-    } catch (thrown) {
-      const reason = `${this.name}: the value cannot be encoded: ${messageOf(thrown)}`;
-      throw new LogError("schema_mismatch", reason, { cause: thrown });
-    }
-  }
-
-  #keyOf(value: unknown, given: string | Uint8Array | undefined): Uint8Array | undefined {
-    // The value has passed the schema, so it is what the function takes.
-    const key = given ?? this.#values.keyOf?.(vouched(value));
-    return key === undefined ? undefined : bytesOfKey(key);
+    const { key } = options;
+    return this.#put(this.#values.encode(value), this.#values.keyOf(value, key), options);
   }
 
   #put(
@@ -304,7 +179,7 @@ export class Topic<in In, out Out = In> implements ReadableTopic<Out> {
         ? this.#onlyPartition("expectedOffset")
         : (options.partition ?? this.#core.partitionFor(key));
     const timestamp = options.timestamp ?? this.#core.lane(partition).writer.nowMs;
-    const record = { timestamp, key, value, headers: headersOf(options.headers) };
+    const record = { timestamp, key, value, headers: this.#values.headers(options.headers) };
     return expectedLastOffset === undefined
       ? this.#add(partition, record, expectedOffset)
       : this.#addAfter(partition, record, options);
@@ -377,56 +252,3 @@ export class Topic<in In, out Out = In> implements ReadableTopic<Out> {
     return adding;
   }
 }
-
-/** What one call appends to one partition. */
-interface PartitionGroup {
-  readonly partition: number;
-  readonly timestamp: number;
-  readonly records: StoredRecord[];
-  /** Of each record, its place among the values. */
-  readonly places: number[];
-}
-
-// oxlint-disable-next-line max-params -- a codec, what it is given, and how to call that in a message
-function decodeAt(
-  codec: PlacedCodec,
-  bytes: Buffer,
-  cursor: RecordCursor,
-  place: () => string,
-): unknown {
-  try {
-    return codec.decodeAt(bytes, cursor.valueStart, cursor.valueEnd);
-  } catch (thrown) {
-    const reason = `${place()}: the value cannot be decoded: ${messageOf(thrown)}`;
-    throw new LogError("schema_mismatch", reason, { cause: thrown });
-  }
-}
-
-function placeOf(topic: string, partition: number, offset: number): string {
-  return `${topic}/${partition} at offset ${offset}`;
-}
-
-function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
-}
-
-function bytesOfKey(key: string | Uint8Array): Uint8Array {
-  return typeof key === "string" ? Buffer.from(key) : key;
-}
-
-function headersOf(headers: AppendHeaders | undefined): readonly RecordHeader[] {
-  if (headers === undefined) return noHeaders;
-  const entries = isHeaderList(headers) ? headers : Object.entries(headers);
-  return entries.map(([key, value]) => ({
-    key,
-    value: typeof value === "string" ? Buffer.from(value) : value,
-  }));
-}
-
-function isHeaderList(
-  headers: AppendHeaders,
-): headers is readonly (readonly [string, string | Uint8Array | undefined])[] {
-  return Array.isArray(headers);
-}
-
-const noHeaders: readonly RecordHeader[] = Object.freeze([]);

@@ -17,7 +17,7 @@ import {
   TRANSACTIONAL_BIT,
 } from "./batch-header.ts";
 import { type Codec, codecNames, compress } from "./compression.ts";
-import type { RecordHeader } from "./record-cursor.ts";
+import type { RecordHeader } from "../values/index.ts";
 
 export interface BatchBuilderOptions {
   readonly codec: Codec;

@@ -16,7 +16,7 @@ import {
   LENGTH_PREFIX_BYTES,
   MAGIC,
 } from "./batch-header.ts";
-import type { RecordHeader } from "./record-cursor.ts";
+import type { RecordHeader } from "../values/index.ts";
 
 /** What a record without key and headers takes beside its value, at most. */
 const RECORD_OVERHEAD_MAX = 20;

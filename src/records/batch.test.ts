@@ -7,7 +7,8 @@ import { BatchBuilder } from "./batch-builder.ts";
 import { checkBatch, checkStoredBatch } from "./batch-check.ts";
 import { BatchHeader, patchBatch, patchLogAppendTime } from "./batch-header.ts";
 import { codecNames } from "./compression.ts";
-import { RecordCursor, type RecordHeader } from "./record-cursor.ts";
+import type { RecordHeader } from "../values/index.ts";
+import { RecordCursor } from "./record-cursor.ts";
 
 interface PlainRecord {
   readonly timestamp: number;

@@ -9,7 +9,8 @@ import { BatchBuilder } from "./batch-builder.ts";
 import { checkBatch } from "./batch-check.ts";
 import { BatchHeader, patchBatch } from "./batch-header.ts";
 import type { Codec } from "./compression.ts";
-import { RecordCursor, type RecordHeader } from "./record-cursor.ts";
+import type { RecordHeader } from "../values/index.ts";
+import { RecordCursor } from "./record-cursor.ts";
 
 const directory = new URL("../../test/golden/", import.meta.url);
 

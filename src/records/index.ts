@@ -11,4 +11,5 @@ export { type BatchFault, checkBatch, checkStoredBatch } from "./batch-check.ts"
 export { BATCH_HEADER_BYTES, BatchHeader, patchBatch, patchLogAppendTime } from "./batch-header.ts";
 export { BatchSlab } from "./batch-slab.ts";
 export { type Codec, codecNames } from "./compression.ts";
-export { RecordCursor, type RecordHeader } from "./record-cursor.ts";
+export { RecordCursor } from "./record-cursor.ts";
+export type { RecordHeader } from "../values/index.ts";

@@ -1,12 +1,7 @@
 import { LogError } from "../errors/index.ts";
+import type { RecordHeader } from "../values/index.ts";
 import { BATCH_HEADER_BYTES, BatchHeader } from "./batch-header.ts";
 import { decompress, INFLATED_BYTES_MAX } from "./compression.ts";
-
-/** A name and a value beside a record's own; the value may be absent. */
-export interface RecordHeader {
-  readonly key: string;
-  readonly value: Uint8Array | undefined;
-}
 
 /**
  * Walks the records of one batch after another. The fields tell of the record reached by the last

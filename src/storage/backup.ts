@@ -8,6 +8,7 @@
  */
 import type { Disk, DiskFile } from "../env/index.ts";
 import { LogError } from "../errors/index.ts";
+import type { BackupReport } from "../values/index.ts";
 import {
   type Checkpoint,
   checkpointFileName,
@@ -26,19 +27,6 @@ const GENERATIONS = "generations";
 const COMPLETE = "complete.json";
 const UNFINISHED = ".unfinished";
 const BACKUP_VERSION = 1;
-
-export interface BackupReport {
-  readonly storeId: string;
-  /** 1, 2, 3, ...: one more each time the backup is brought up to date. */
-  readonly generation: number;
-  readonly checkpointNumber: number | undefined;
-  readonly segmentsCopied: number;
-  /** Were there from a former time. */
-  readonly segmentsKept: number;
-  /** Frames of the WAL behind the checkpoint. */
-  readonly frames: number;
-  readonly bytesCopied: number;
-}
 
 export interface RestoreReport {
   readonly storeId: string;

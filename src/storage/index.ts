@@ -9,7 +9,7 @@
  * the formats are in docs/formats.
  */
 export { FrameEntry } from "./frame.ts";
-export { type BackupReport, backupStore, type RestoreReport, restoreStore } from "./backup.ts";
+export { backupStore, type RestoreReport, restoreStore } from "./backup.ts";
 export {
   type BatchRow,
   dumpStore,

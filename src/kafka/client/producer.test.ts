@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { partitionOfKey } from "../../bytes/index.ts";
+import { partitionOfKey } from "../../values/index.ts";
 import { codecNames } from "../../records/index.ts";
 import { ClientWorld, hasCode, wholeTopic } from "./client-world.test.ts";
 import type { KafkaClient } from "./kafka-client.ts";

@@ -1,4 +1,4 @@
-import { partitionOfKey } from "../../bytes/index.ts";
+import { partitionOfKey } from "../../values/index.ts";
 import type { Timer } from "../../env/index.ts";
 import { LogError } from "../../errors/index.ts";
 import type { BatchBuilderOptions, Codec } from "../../records/index.ts";
