@@ -87,19 +87,19 @@ export class MergeSource implements RunSource {
   }
 }
 
-/** The runs of a log that lie in `segments`, as sources of neighbours. */
+/** The runs of a log that lie in `segments`, as sources of neighbours. Across a gap, which a repair leaves, nothing is merged. */
 export function mergeSources(
   log: PartitionLog,
   chosen: ReadonlySet<number>,
   segments: SegmentTable,
 ): MergeSource[] {
   const groups: Run[][] = [];
-  let isOpen = false;
+  let openEnd = -1;
   for (const run of log.runs) {
     const isChosen = chosen.has(run.segmentNumber);
-    if (isChosen && isOpen) groups.at(-1)?.push(run);
+    if (isChosen && run.baseOffset === openEnd) groups.at(-1)?.push(run);
     else if (isChosen) groups.push([run]);
-    isOpen = isChosen;
+    openEnd = isChosen ? run.endOffset : -1;
   }
   return groups.map((replaced) => new MergeSource(log, replaced, segments));
 }

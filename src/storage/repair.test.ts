@@ -74,6 +74,31 @@ describe("repair", () => {
     assert.deepEqual(verifyStore(env.disk, DIRECTORY, () => undefined).problems, []);
   });
 
+  test("leaves a gap that is read over, and over which segments are merged", async () => {
+    const { env } = await makeStore();
+    const [name = ""] = env.disk.list(`${DIRECTORY}/segments`);
+    const file = env.disk.open(`${DIRECTORY}/segments/${name}`, "read");
+    const bytes = Buffer.alloc(file.size());
+    file.read(bytes, 0);
+    file.close();
+    flip(env.disk, "segments", bytes.indexOf("13"));
+    const lost = { topicId: TOPIC, partition: 0, baseOffset: 12, endOffset: 15 };
+    assert.deepEqual(findDamage(env.disk, DIRECTORY)[0]?.lost, [lost]);
+    await env.run(repairStore(env, DIRECTORY, "segment:1"));
+    const again = await openStore(env.disk);
+    const log = again.store.openLog(TOPIC, 0);
+    assert.deepEqual(await readAll(log, { from: 13 }), expected(15, 40));
+    for (let i = 0; i < 9; i++) {
+      append(again.store, log);
+      await again.env.run(again.store.checkpoint());
+    }
+    assert.ok(env.disk.list(`${DIRECTORY}/segments`).length < 9);
+    const left = [...expected(0, 12), ...expected(15, 49)];
+    assert.deepEqual(await readAll(log), left);
+    await again.env.run(again.store.close());
+    assert.deepEqual(verifyStore(env.disk, DIRECTORY, () => undefined).problems, []);
+  });
+
   test("saves what lies before the damage, and a segment without a footer", async () => {
     const { env } = await makeStore();
     const [name = ""] = env.disk.list(`${DIRECTORY}/segments`);
