@@ -33,6 +33,10 @@ export interface CrashOptions {
   readonly progress?: (report: CrashReport) => void;
   /** Stops at the first failure. */
   readonly isFirstEnough?: boolean;
+  /** Plays each `of`-th workload alone, from the `index`-th on: a long run in parts. */
+  readonly part?: { readonly index: number; readonly of: number };
+  /** States, by their digest, that earlier parts have seen: they are checked again, and not counted. */
+  readonly seen?: Set<string>;
 }
 
 /** All workloads of up to `length` operations, in an order that the seed chooses; short ones first. */
@@ -56,11 +60,12 @@ function workloadsOf(length: number, seed: number): Operation[][] {
 export async function enumerateCrashes(options: CrashOptions): Promise<CrashReport> {
   const enumeration = new Enumeration(options);
   const { report } = enumeration;
+  const { part = { index: 0, of: 1 } } = options;
   const chosen = options.only?.split(",");
-  if (chosen === undefined) await enumeration.firstStart();
+  if (chosen === undefined && part.index === 0) await enumeration.firstStart();
   const workloads =
     chosen === undefined
-      ? workloadsOf(options.length ?? 3, options.seed)
+      ? workloadsOf(options.length ?? 3, options.seed).filter((_, i) => i % part.of === part.index)
       : [chosen.map((name) => operations.find((one) => one.name === name) ?? unknown(name))];
   for (const workload of workloads) {
     if (enumeration.isDone) break;
@@ -86,12 +91,13 @@ class Enumeration {
   };
   readonly #options: CrashOptions;
   readonly #random: SeededRandom;
-  readonly #distinct = new Set<string>();
+  readonly #distinct: Set<string>;
   readonly #checked = new Set<string>();
 
   constructor(options: CrashOptions) {
     this.#options = options;
     this.#random = new SeededRandom(options.seed);
+    this.#distinct = options.seen ?? new Set();
   }
 
   get isDone(): boolean {
