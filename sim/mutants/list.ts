@@ -131,8 +131,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "forget where a log ends when its records are gone",
     file: "src/storage/checkpointer.ts",
-    from: "endOffset: cut.endOffset,",
-    to: "endOffset: [...runs, ...cut.made].at(-1)?.endOffset ?? 0,",
+    from: "startOffset: cut.startOffset,\n    endOffset,\n",
+    to: "startOffset: cut.startOffset,\n    endOffset: [...runs, ...cut.made].at(-1)?.endOffset ?? 0,\n",
   },
   {
     name: "keep the offsets of a frame that was not written",

@@ -88,6 +88,9 @@ export async function verifyStorage(directory: string, flags: OutputFlags): Prom
     });
     if (process.stderr.isTTY) process.stderr.write(CLEAR_LINE);
     speaking.print([{ ...checked, problems: found.length }], flags.output);
+    if (checked.isInUse) {
+      speaking.say("the directory is in use: what is written meanwhile was not looked at");
+    }
     const problems = new Problems(speaking);
     for (const problem of found) problems.add(problem);
     problems.mustBeNone();

@@ -20,6 +20,9 @@ Examples:
   cordwood storage dump ./data -o raw | cut -f1 | sort | uniq -c`;
 
 const verifyExamples = `
+It says what it looked at. The data sum is the same for two directories that hold the same records.
+While a server has the directory open, what it writes meanwhile is not looked at; otherwise none can open it.
+
 Examples:
   cordwood storage verify ./data
   cordwood storage verify ./backup -o json
@@ -28,7 +31,7 @@ Examples:
 export function registerStorage(program: Command): void {
   const storage = program
     .command("storage")
-    .description("look into a directory that no server holds, file by file");
+    .description("look into a directory file by file, and look after it");
   printed(storage.command("list").description("list files and partitions").argument("<directory>"))
     .addHelpText("after", listExamples)
     .action(async (directory: string, flags: OutputFlags) =>

@@ -392,17 +392,21 @@ class WalSource implements RunSource {
 }
 
 function toPartitionCheckpoint(cut: CutLog, merges: readonly MergeSource[]): PartitionCheckpoint {
+  const { topicId, partition, isDropped } = cut.log;
+  const { endOffset, state } = cut;
+  // The build left it where it was when the log was dropped: what there is of it is not all of it.
+  if (isDropped) return { topicId, partition, startOffset: endOffset, endOffset, runs: [], state };
   const runs = [...cut.runs];
   for (const { replaced, runs: made } of merges) {
     const first = replaced[0];
     if (first !== undefined) runs.splice(runs.indexOf(first), replaced.length, ...made);
   }
   return {
-    topicId: cut.log.topicId,
-    partition: cut.log.partition,
+    topicId,
+    partition,
     startOffset: cut.startOffset,
-    endOffset: cut.endOffset,
+    endOffset,
     runs: [...runs, ...cut.made],
-    state: cut.state,
+    state,
   };
 }

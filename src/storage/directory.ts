@@ -84,6 +84,19 @@ function takeLock(disk: Disk, root: string): DiskLock {
 }
 
 /**
+ * Keeps others from opening a store for writing while it is looked at. Undefined where there is nothing to lock
+ * or no right to: a copy on a medium that cannot be written.
+ */
+export function lockForLook(disk: Disk, root: string): DiskLock | "in use" | undefined {
+  if (!disk.exists(`${root}/${LOCK_FILE}`)) return undefined;
+  try {
+    return disk.lock(`${root}/${LOCK_FILE}`) ?? "in use";
+  } catch {
+    return undefined;
+  }
+}
+
+/**
  * Reads who a store is, without taking it.
  * @throws LogError `format_unknown`, `format_newer`, `data_corrupt`.
  */
@@ -105,7 +118,8 @@ export function readIdentity(disk: Disk, root: string): StoreIdentity {
   return fields;
 }
 
-function readText(disk: Disk, path: string): string {
+/** A whole file as text. */
+export function readText(disk: Disk, path: string): string {
   const file = disk.open(path, "read");
   try {
     const bytes = new Uint8Array(file.size());

@@ -22,13 +22,8 @@ export {
 } from "./inspect.ts";
 export { PartitionLog } from "./partition-log.ts";
 export type { FetchedBytes, ReadLimits } from "./read.ts";
-export {
-  type Damage,
-  findDamage,
-  type LostRange,
-  type RepairReport,
-  repairStore,
-} from "./repair.ts";
+export { type Damage, findDamage, type RepairReport, repairStore } from "./repair.ts";
+export type { LostRange } from "./repair-report.ts";
 export { Store } from "./store.ts";
 export { StoreReader } from "./store-reader.ts";
 export type { Durability, Retention, StoreOptions, StoreOwner, StoreStats } from "./contract.ts";

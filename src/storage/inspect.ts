@@ -2,9 +2,15 @@
 import type { Disk, DiskFile } from "../env/index.ts";
 import { LogError } from "../errors/index.ts";
 import { BatchHeader, checkStoredBatch } from "../records/index.ts";
-import { type Checkpoint, checkpointNumberOf, loadCheckpoint } from "./checkpoint.ts";
-import { readIdentity, type StoreIdentity, storePaths } from "./directory.ts";
+import {
+  type Checkpoint,
+  checkpointNumberOf,
+  loadCheckpoint,
+  type PartitionCheckpoint,
+} from "./checkpoint.ts";
+import { lockForLook, readIdentity, type StoreIdentity, storePaths } from "./directory.ts";
 import { ENTRY_BATCH } from "./frame.ts";
+import { givenUp, type LostRange } from "./repair-report.ts";
 import {
   batchSum,
   indexEntry,
@@ -73,6 +79,10 @@ export interface VerifyReport {
   readonly framesChecked: number;
   readonly batchesChecked: number;
   readonly partitionsChecked: number;
+  /** Additive over all batches, as eight hexadecimal digits: equal for two directories that hold the same records. */
+  readonly dataSum: string;
+  /** Another process, or this one, has the directory open: what it writes meanwhile is not looked at. */
+  readonly isInUse: boolean;
   /** The file behind whose last whole frame something else follows: the next start cuts it, and it was never reported durable. No problem, and usual after a crash. */
   readonly tornTail?: string;
   /** Each names a file, and a position where there is one. */
@@ -109,9 +119,12 @@ export function* dumpStore(
   yield* view.walBatches(problem);
 }
 
+/** A store that is written to may be caught between two steps; whatever is damaged still is a look later. */
+const LOOKS_MAX = 5;
+
 /**
- * Checks every CRC, every chain, every index and every sum of a store.
- * `progress` is told the bytes that were looked at so far.
+ * Checks every CRC, every chain, every index and every sum of a store. Where nobody has it open, nobody can open it
+ * meanwhile. `progress` is told the bytes that were looked at so far.
  * @throws LogError `format_unknown`, `format_newer`, `data_corrupt` where nothing can be checked at all.
  */
 export function verifyStore(
@@ -119,7 +132,17 @@ export function verifyStore(
   directory: string,
   progress: (bytesChecked: number) => void,
 ): VerifyReport {
-  return new Verification(new StoreView(disk, directory), progress).run();
+  const lock = lockForLook(disk, directory);
+  try {
+    for (let look = 1; ; look++) {
+      const report = new Verification(new StoreView(disk, directory), progress).run();
+      const isInUse = lock === "in use";
+      if (!isInUse || report.problems.length === 0 || look === LOOKS_MAX)
+        return { ...report, isInUse };
+    }
+  } finally {
+    if (lock !== "in use") lock?.release();
+  }
 }
 
 class StoreView {
@@ -128,12 +151,26 @@ class StoreView {
   readonly identity: StoreIdentity;
   readonly checkpoint: Checkpoint | undefined;
   readonly #header = new BatchHeader();
+  readonly #givenUp: readonly LostRange[];
 
   constructor(disk: Disk, directory: string) {
     this.disk = disk;
     this.directory = directory;
     this.identity = readIdentity(disk, directory);
     this.checkpoint = loadCheckpoint(disk, storePaths(directory).checkpoints);
+    this.#givenUp = givenUp(disk, directory);
+  }
+
+  /** Whether repairs gave up all of these offsets. */
+  isGivenUp({ topicId, partition, baseOffset, endOffset }: Required<LostRange>): boolean {
+    const ranges = this.#givenUp
+      .filter((one) => one.topicId === topicId && one.partition === partition)
+      .toSorted((one, other) => one.baseOffset - other.baseOffset);
+    let next = baseOffset;
+    for (const one of ranges) {
+      if (one.baseOffset <= next) next = Math.max(next, one.endOffset ?? next);
+    }
+    return endOffset !== undefined && next >= endOffset;
   }
 
   files(): StoreFileRow[] {
@@ -350,34 +387,26 @@ class Verification {
   #filesChecked = 0;
   #bytesChecked = 0;
   #batchesChecked = 0;
+  #dataSum = 0;
   readonly #partitions = new Set<string>();
+  /** Where the next batch of each partition begins in the WAL. */
+  readonly #nextOffsets = new Map<string, number>();
 
   constructor(view: StoreView, progress: (bytesChecked: number) => void) {
     this.#view = view;
     this.#progress = progress;
   }
 
-  run(): VerifyReport {
+  run(): Omit<VerifyReport, "isInUse"> {
     // The identity and the checkpoint were checked when the view was made.
     this.#filesChecked += this.#view.checkpoint === undefined ? 1 : 2;
     const footers = this.#footers();
     for (const partition of this.#view.checkpoint?.partitions ?? []) {
-      let endOffset = -1;
       for (const run of partition.runs) {
         const footer = footers.get(run.segmentNumber);
         if (footer !== undefined) this.#checkRun(run, footer);
-        if (run.baseOffset < endOffset) {
-          this.#note(
-            `${this.#view.segmentPath(run.segmentNumber)}: the run of ${run.topicId}/${run.partition} at ${run.baseOffset} overlaps the one before it`,
-          );
-        }
-        endOffset = run.endOffset;
       }
-      if (endOffset > partition.endOffset) {
-        this.#note(
-          `checkpoint: ${partition.topicId}/${partition.partition} ends before its runs do`,
-        );
-      }
+      this.#checkChain(partition);
     }
     const wal = this.#checkWal();
     return {
@@ -386,9 +415,34 @@ class Verification {
       framesChecked: wal?.frameCount ?? 0,
       batchesChecked: this.#batchesChecked,
       partitionsChecked: this.#partitions.size,
+      dataSum: this.#dataSum.toString(16).padStart(8, "0"),
       ...(wal?.cut === undefined ? {} : { tornTail: wal.cut }),
       problems: this.#problems,
     };
+  }
+
+  /** The runs of a partition must cover all offsets from its start to where its WAL begins, but for what repairs gave up. */
+  #checkChain({ topicId, partition, startOffset, endOffset, runs }: PartitionCheckpoint): void {
+    const name = `${topicId}/${partition}`;
+    let next = startOffset;
+    const coversUpTo = (offset: number, place: string): void => {
+      const gap = { topicId, partition, baseOffset: next, endOffset: offset };
+      if (offset <= next || this.#view.isGivenUp(gap)) return;
+      this.#note(`${place}: offsets ${next} to ${offset - 1} of ${name} are missing before it`);
+    };
+    let endOfRuns = 0;
+    for (const run of runs) {
+      const path = this.#view.segmentPath(run.segmentNumber);
+      if (run.baseOffset < endOfRuns) {
+        this.#note(`${path}: the run of ${name} at ${run.baseOffset} overlaps the one before it`);
+      }
+      coversUpTo(run.baseOffset, path);
+      endOfRuns = run.endOffset;
+      next = Math.max(next, endOfRuns);
+    }
+    coversUpTo(endOffset, "checkpoint");
+    if (endOfRuns > endOffset) this.#note(`checkpoint: ${name} ends before its runs do`);
+    this.#nextOffsets.set(name, endOffset);
   }
 
   #footers(): Map<number, SegmentFooter> {
@@ -462,6 +516,14 @@ class Verification {
       const scanned = this.#view.scan(() => undefined);
       for (const batch of this.#view.walBatches(this.#note)) {
         files.add(batch.path);
+        const name = `${batch.topicId}/${batch.partition}`;
+        const next = this.#nextOffsets.get(name) ?? 0;
+        if (batch.baseOffset !== next) {
+          this.#note(
+            `${batch.path}: the batch at position ${batch.position} begins at offset ${batch.baseOffset} of ${name}, not at ${next}`,
+          );
+        }
+        this.#nextOffsets.set(name, batch.lastOffset + 1);
         this.#countBatch(batch);
       }
       this.#filesChecked += files.size;
@@ -472,7 +534,9 @@ class Verification {
     }
   }
 
-  #countBatch({ topicId, partition, sizeBytes }: BatchRow): void {
+  #countBatch(batch: BatchRow): void {
+    const { topicId, partition, sizeBytes } = batch;
+    this.#dataSum = (this.#dataSum + batchSum(batch)) >>> 0;
     this.#partitions.add(`${topicId}/${partition}`);
     this.#batchesChecked++;
     this.#bytesChecked += sizeBytes;

@@ -15,6 +15,7 @@ import {
 } from "./checkpoint.ts";
 import { holdDirectory, readIdentity, type StorePaths, storePaths } from "./directory.ts";
 import { ENTRY_BATCH } from "./frame.ts";
+import { type LostRange, repairsDirectory, writeRepairReport } from "./repair-report.ts";
 import {
   indexEntry,
   readSegmentFooter,
@@ -25,15 +26,6 @@ import {
 } from "./segment.ts";
 import { addressFile, addressPosition, walFileName, walFileNumber } from "./wal-file.ts";
 import { findWalDamage } from "./wal-recovery.ts";
-
-/** Offsets of a partition that cannot be read any more. */
-export interface LostRange {
-  readonly topicId: string;
-  readonly partition: number;
-  readonly baseOffset: number;
-  /** Behind the last one; undefined where nobody can tell. */
-  readonly endOffset: number | undefined;
-}
 
 export interface Damage {
   /** What must be named to give it up: `wal:<frame>` or `segment:<number>`. */
@@ -80,7 +72,7 @@ export async function repairStore(
     }
     const keptIn = keepDirectory(env.disk, paths);
     const report = { ...wanted.damage, keptIn };
-    await keepReport(env.disk, keptIn, report);
+    await writeRepairReport(env.disk, keptIn, report);
     await wanted.giveUp(keptIn);
     return report;
   } finally {
@@ -424,21 +416,11 @@ function openIfThere(disk: Disk, path: string): DiskFile | undefined {
 
 /** A new directory within the store: `repairs/1`, `repairs/2`, ... */
 function keepDirectory(disk: Disk, paths: StorePaths): string {
-  const repairs = `${paths.root}/repairs`;
+  const repairs = repairsDirectory(paths.root);
   disk.makeDirectory(repairs);
   const keptIn = `${repairs}/${disk.list(repairs).length + 1}`;
   disk.makeDirectory(keptIn);
   return keptIn;
-}
-
-async function keepReport(disk: Disk, keptIn: string, report: RepairReport): Promise<void> {
-  const file = disk.open(`${keptIn}/report.json`, "create");
-  try {
-    file.write([new TextEncoder().encode(`${JSON.stringify(report, undefined, 2)}\n`)], 0);
-    await file.sync();
-  } finally {
-    file.close();
-  }
 }
 
 /** Copies a file aside, durably; nothing where it is missing. */
