@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cordwood/v1/cluster.proto.
  */
 export const file_cordwood_v1_cluster: GenFile = /*@__PURE__*/
-  fileDesc("Chljb3Jkd29vZC92MS9jbHVzdGVyLnByb3RvEgtjb3Jkd29vZC52MSIYChZEZXNjcmliZUNsdXN0ZXJSZXF1ZXN0ImMKF0Rlc2NyaWJlQ2x1c3RlclJlc3BvbnNlEhIKCmNsdXN0ZXJfaWQYASABKAkSEgoKY29udHJvbGxlchgCIAEoBRIgCgVub2RlcxgDIAMoCzIRLmNvcmR3b29kLnYxLk5vZGUiMwoETm9kZRIPCgdub2RlX2lkGAEgASgFEgwKBGhvc3QYAiABKAkSDAoEcG9ydBgDIAEoBSIRCg9HZXRTdGF0c1JlcXVlc3QigwEKEEdldFN0YXRzUmVzcG9uc2USDwoHbm9kZV9pZBgBIAEoBRIOCgZ0b3BpY3MYAiABKAUSEgoKcGFydGl0aW9ucxgDIAEoBRIOCgZncm91cHMYBCABKAUSEQoJd2FsX2J5dGVzGAUgASgDEhcKD3dhaXRpbmdfZmV0Y2hlcxgGIAEoBTK3AQoOQ2x1c3RlclNlcnZpY2USXAoPRGVzY3JpYmVDbHVzdGVyEiMuY29yZHdvb2QudjEuRGVzY3JpYmVDbHVzdGVyUmVxdWVzdBokLmNvcmR3b29kLnYxLkRlc2NyaWJlQ2x1c3RlclJlc3BvbnNlEkcKCEdldFN0YXRzEhwuY29yZHdvb2QudjEuR2V0U3RhdHNSZXF1ZXN0Gh0uY29yZHdvb2QudjEuR2V0U3RhdHNSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("Chljb3Jkd29vZC92MS9jbHVzdGVyLnByb3RvEgtjb3Jkd29vZC52MSIYChZEZXNjcmliZUNsdXN0ZXJSZXF1ZXN0ImMKF0Rlc2NyaWJlQ2x1c3RlclJlc3BvbnNlEhIKCmNsdXN0ZXJfaWQYASABKAkSEgoKY29udHJvbGxlchgCIAEoBRIgCgVub2RlcxgDIAMoCzIRLmNvcmR3b29kLnYxLk5vZGUiMwoETm9kZRIPCgdub2RlX2lkGAEgASgFEgwKBGhvc3QYAiABKAkSDAoEcG9ydBgDIAEoBSIRCg9HZXRTdGF0c1JlcXVlc3QigAIKEEdldFN0YXRzUmVzcG9uc2USDwoHbm9kZV9pZBgBIAEoBRIOCgZ0b3BpY3MYAiABKAUSEgoKcGFydGl0aW9ucxgDIAEoBRIOCgZncm91cHMYBCABKAUSEQoJd2FsX2J5dGVzGAUgASgDEhcKD3dhaXRpbmdfZmV0Y2hlcxgGIAEoBRIOCgZmcmFtZXMYByABKAMSDwoHYmF0Y2hlcxgIIAEoAxINCgVieXRlcxgJIAEoAxINCgVzeW5jcxgKIAEoAxITCgtjaGVja3BvaW50cxgLIAEoAxIQCghzZWdtZW50cxgMIAEoAxIVCg1mYWlsZWRfd3JpdGVzGA0gASgDIhMKEUNoZWNrcG9pbnRSZXF1ZXN0IhQKEkNoZWNrcG9pbnRSZXNwb25zZTKGAgoOQ2x1c3RlclNlcnZpY2USXAoPRGVzY3JpYmVDbHVzdGVyEiMuY29yZHdvb2QudjEuRGVzY3JpYmVDbHVzdGVyUmVxdWVzdBokLmNvcmR3b29kLnYxLkRlc2NyaWJlQ2x1c3RlclJlc3BvbnNlEkcKCEdldFN0YXRzEhwuY29yZHdvb2QudjEuR2V0U3RhdHNSZXF1ZXN0Gh0uY29yZHdvb2QudjEuR2V0U3RhdHNSZXNwb25zZRJNCgpDaGVja3BvaW50Eh4uY29yZHdvb2QudjEuQ2hlY2twb2ludFJlcXVlc3QaHy5jb3Jkd29vZC52MS5DaGVja3BvaW50UmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * No question but this one.
@@ -141,6 +141,43 @@ export type GetStatsResponse = Message<"cordwood.v1.GetStatsResponse"> & {
    * @generated from field: int32 waiting_fetches = 6;
    */
   waitingFetches: number;
+
+  /**
+   * Counted since the server was started, as all that follows.
+   *
+   * @generated from field: int64 frames = 7;
+   */
+  frames: bigint;
+
+  /**
+   * @generated from field: int64 batches = 8;
+   */
+  batches: bigint;
+
+  /**
+   * @generated from field: int64 bytes = 9;
+   */
+  bytes: bigint;
+
+  /**
+   * @generated from field: int64 syncs = 10;
+   */
+  syncs: bigint;
+
+  /**
+   * @generated from field: int64 checkpoints = 11;
+   */
+  checkpoints: bigint;
+
+  /**
+   * @generated from field: int64 segments = 12;
+   */
+  segments: bigint;
+
+  /**
+   * @generated from field: int64 failed_writes = 13;
+   */
+  failedWrites: bigint;
 };
 
 /**
@@ -149,6 +186,36 @@ export type GetStatsResponse = Message<"cordwood.v1.GetStatsResponse"> & {
  */
 export const GetStatsResponseSchema: GenMessage<GetStatsResponse> = /*@__PURE__*/
   messageDesc(file_cordwood_v1_cluster, 4);
+
+/**
+ * No question but this one.
+ *
+ * @generated from message cordwood.v1.CheckpointRequest
+ */
+export type CheckpointRequest = Message<"cordwood.v1.CheckpointRequest"> & {
+};
+
+/**
+ * Describes the message cordwood.v1.CheckpointRequest.
+ * Use `create(CheckpointRequestSchema)` to create a new message.
+ */
+export const CheckpointRequestSchema: GenMessage<CheckpointRequest> = /*@__PURE__*/
+  messageDesc(file_cordwood_v1_cluster, 5);
+
+/**
+ * It is made.
+ *
+ * @generated from message cordwood.v1.CheckpointResponse
+ */
+export type CheckpointResponse = Message<"cordwood.v1.CheckpointResponse"> & {
+};
+
+/**
+ * Describes the message cordwood.v1.CheckpointResponse.
+ * Use `create(CheckpointResponseSchema)` to create a new message.
+ */
+export const CheckpointResponseSchema: GenMessage<CheckpointResponse> = /*@__PURE__*/
+  messageDesc(file_cordwood_v1_cluster, 6);
 
 /**
  * The servers themselves.
@@ -175,6 +242,16 @@ export const ClusterService: GenService<{
     methodKind: "unary";
     input: typeof GetStatsRequestSchema;
     output: typeof GetStatsResponseSchema;
+  },
+  /**
+   * Makes segments of what only the write-ahead log has, which makes the next start quick.
+   *
+   * @generated from rpc cordwood.v1.ClusterService.Checkpoint
+   */
+  checkpoint: {
+    methodKind: "unary";
+    input: typeof CheckpointRequestSchema;
+    output: typeof CheckpointResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_cordwood_v1_cluster, 0);

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cordwood/v1/log.proto.
  */
 export const file_cordwood_v1_log: GenFile = /*@__PURE__*/
-  fileDesc("ChVjb3Jkd29vZC92MS9sb2cucHJvdG8SC2NvcmR3b29kLnYxIoYCCg1BcHBlbmRSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEhYKCXBhcnRpdGlvbhgCIAEoBUgBiAEBEicKB3JlY29yZHMYAyADKAsyFi5jb3Jkd29vZC52MS5OZXdSZWNvcmQSHAoPZXhwZWN0ZWRfb2Zmc2V0GAQgASgDSAKIAQESHgoUZXhwZWN0ZWRfbGFzdF9vZmZzZXQYBSABKANIABI0ChJleHBlY3RlZF9ub19yZWNvcmQYBiABKAsyFi5nb29nbGUucHJvdG9idWYuRW1wdHlIAEIPCg1leHBlY3RlZF9sYXN0QgwKCl9wYXJ0aXRpb25CEgoQX2V4cGVjdGVkX29mZnNldCI4Cg5BcHBlbmRSZXNwb25zZRImCgRydW5zGAEgAygLMhguY29yZHdvb2QudjEuQXBwZW5kZWRSdW4iPwoLQXBwZW5kZWRSdW4SEQoJcGFydGl0aW9uGAEgASgFEg4KBm9mZnNldBgCIAEoAxINCgVjb3VudBgDIAEoBSKMAgoTQXBwZW5kU3RyZWFtUmVxdWVzdBINCgV0b3BpYxgBIAEoCRIWCglwYXJ0aXRpb24YAiABKAVIAYgBARInCgdyZWNvcmRzGAMgAygLMhYuY29yZHdvb2QudjEuTmV3UmVjb3JkEhwKD2V4cGVjdGVkX29mZnNldBgEIAEoA0gCiAEBEh4KFGV4cGVjdGVkX2xhc3Rfb2Zmc2V0GAUgASgDSAASNAoSZXhwZWN0ZWRfbm9fcmVjb3JkGAYgASgLMhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5SABCDwoNZXhwZWN0ZWRfbGFzdEIMCgpfcGFydGl0aW9uQhIKEF9leHBlY3RlZF9vZmZzZXQiPgoUQXBwZW5kU3RyZWFtUmVzcG9uc2USJgoEcnVucxgBIAMoCzIYLmNvcmR3b29kLnYxLkFwcGVuZGVkUnVuIoIBCgVCb3VuZBIQCgZvZmZzZXQYASABKANIABIRCgd0aW1lX21zGAIgASgDSAASJwoFc3RhcnQYAyABKAsyFi5nb29nbGUucHJvdG9idWYuRW1wdHlIABIlCgNlbmQYBCABKAsyFi5nb29nbGUucHJvdG9idWYuRW1wdHlIAEIECgJhdCLuAQoLUmVhZFJlcXVlc3QSDQoFdG9waWMYASABKAkSEgoKcGFydGl0aW9ucxgCIAMoBRIgCgRmcm9tGAMgASgLMhIuY29yZHdvb2QudjEuQm91bmQSLQoHb2Zmc2V0cxgEIAMoCzIcLmNvcmR3b29kLnYxLlBhcnRpdGlvbk9mZnNldBIeCgJ0bxgFIAEoCzISLmNvcmR3b29kLnYxLkJvdW5kEg4KBmZvbGxvdxgGIAEoCBINCgVsaW1pdBgHIAEoAxIWCg5za2lwX2RlbGV0aW9ucxgIIAEoCBIUCgxza2lwX21pc3NpbmcYCSABKAgiYAoMUmVhZFJlc3BvbnNlEiQKB3JlY29yZHMYASADKAsyEy5jb3Jkd29vZC52MS5SZWNvcmQSKgoEbmV4dBgCIAMoCzIcLmNvcmR3b29kLnYxLlBhcnRpdGlvbk9mZnNldCI/CgtUYWlsUmVxdWVzdBINCgV0b3BpYxgBIAEoCRISCgpwYXJ0aXRpb25zGAIgAygFEg0KBWxpbWl0GAMgASgFImAKDFRhaWxSZXNwb25zZRIkCgdyZWNvcmRzGAEgAygLMhMuY29yZHdvb2QudjEuUmVjb3JkEioKBG5leHQYAiADKAsyHC5jb3Jkd29vZC52MS5QYXJ0aXRpb25PZmZzZXQiWQoSTGlzdE9mZnNldHNSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEhIKCnBhcnRpdGlvbnMYAiADKAUSFAoHdGltZV9tcxgDIAEoA0gAiAEBQgoKCF90aW1lX21zIkMKE0xpc3RPZmZzZXRzUmVzcG9uc2USLAoKcGFydGl0aW9ucxgBIAMoCzIYLmNvcmR3b29kLnYxLk9mZnNldFJhbmdlInQKC09mZnNldFJhbmdlEhEKCXBhcnRpdGlvbhgBIAEoBRIUCgxzdGFydF9vZmZzZXQYAiABKAMSEgoKZW5kX29mZnNldBgDIAEoAxIYCgt0aW1lX29mZnNldBgEIAEoA0gAiAEBQg4KDF90aW1lX29mZnNldCJUChBMYXN0T2ZLZXlSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEgsKA2tleRgCIAEoDBIWCglwYXJ0aXRpb24YAyABKAVIAIgBAUIMCgpfcGFydGl0aW9uIjgKEUxhc3RPZktleVJlc3BvbnNlEiMKBnJlY29yZBgBIAEoCzITLmNvcmR3b29kLnYxLlJlY29yZDLCAwoKTG9nU2VydmljZRJBCgZBcHBlbmQSGi5jb3Jkd29vZC52MS5BcHBlbmRSZXF1ZXN0GhsuY29yZHdvb2QudjEuQXBwZW5kUmVzcG9uc2USVwoMQXBwZW5kU3RyZWFtEiAuY29yZHdvb2QudjEuQXBwZW5kU3RyZWFtUmVxdWVzdBohLmNvcmR3b29kLnYxLkFwcGVuZFN0cmVhbVJlc3BvbnNlKAEwARI9CgRSZWFkEhguY29yZHdvb2QudjEuUmVhZFJlcXVlc3QaGS5jb3Jkd29vZC52MS5SZWFkUmVzcG9uc2UwARI7CgRUYWlsEhguY29yZHdvb2QudjEuVGFpbFJlcXVlc3QaGS5jb3Jkd29vZC52MS5UYWlsUmVzcG9uc2USUAoLTGlzdE9mZnNldHMSHy5jb3Jkd29vZC52MS5MaXN0T2Zmc2V0c1JlcXVlc3QaIC5jb3Jkd29vZC52MS5MaXN0T2Zmc2V0c1Jlc3BvbnNlEkoKCUxhc3RPZktleRIdLmNvcmR3b29kLnYxLkxhc3RPZktleVJlcXVlc3QaHi5jb3Jkd29vZC52MS5MYXN0T2ZLZXlSZXNwb25zZWIGcHJvdG8z", [file_cordwood_v1_record, file_google_protobuf_empty]);
+  fileDesc("ChVjb3Jkd29vZC92MS9sb2cucHJvdG8SC2NvcmR3b29kLnYxIrcCCg1BcHBlbmRSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEhYKCXBhcnRpdGlvbhgCIAEoBUgBiAEBEicKB3JlY29yZHMYAyADKAsyFi5jb3Jkd29vZC52MS5OZXdSZWNvcmQSHAoPZXhwZWN0ZWRfb2Zmc2V0GAQgASgDSAKIAQESHgoUZXhwZWN0ZWRfbGFzdF9vZmZzZXQYBSABKANIABI0ChJleHBlY3RlZF9ub19yZWNvcmQYBiABKAsyFi5nb29nbGUucHJvdG9idWYuRW1wdHlIABIvCghwcm9kdWNlchgHIAEoCzIdLmNvcmR3b29kLnYxLlByb2R1Y2VyU2VxdWVuY2VCDwoNZXhwZWN0ZWRfbGFzdEIMCgpfcGFydGl0aW9uQhIKEF9leHBlY3RlZF9vZmZzZXQiVgoQUHJvZHVjZXJTZXF1ZW5jZRITCgtwcm9kdWNlcl9pZBgBIAEoAxIWCg5wcm9kdWNlcl9lcG9jaBgCIAEoBRIVCg1iYXNlX3NlcXVlbmNlGAMgASgFIjgKDkFwcGVuZFJlc3BvbnNlEiYKBHJ1bnMYASADKAsyGC5jb3Jkd29vZC52MS5BcHBlbmRlZFJ1biI/CgtBcHBlbmRlZFJ1bhIRCglwYXJ0aXRpb24YASABKAUSDgoGb2Zmc2V0GAIgASgDEg0KBWNvdW50GAMgASgFIowCChNBcHBlbmRTdHJlYW1SZXF1ZXN0Eg0KBXRvcGljGAEgASgJEhYKCXBhcnRpdGlvbhgCIAEoBUgBiAEBEicKB3JlY29yZHMYAyADKAsyFi5jb3Jkd29vZC52MS5OZXdSZWNvcmQSHAoPZXhwZWN0ZWRfb2Zmc2V0GAQgASgDSAKIAQESHgoUZXhwZWN0ZWRfbGFzdF9vZmZzZXQYBSABKANIABI0ChJleHBlY3RlZF9ub19yZWNvcmQYBiABKAsyFi5nb29nbGUucHJvdG9idWYuRW1wdHlIAEIPCg1leHBlY3RlZF9sYXN0QgwKCl9wYXJ0aXRpb25CEgoQX2V4cGVjdGVkX29mZnNldCI+ChRBcHBlbmRTdHJlYW1SZXNwb25zZRImCgRydW5zGAEgAygLMhguY29yZHdvb2QudjEuQXBwZW5kZWRSdW4iggEKBUJvdW5kEhAKBm9mZnNldBgBIAEoA0gAEhEKB3RpbWVfbXMYAiABKANIABInCgVzdGFydBgDIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eUgAEiUKA2VuZBgEIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eUgAQgQKAmF0Iu4BCgtSZWFkUmVxdWVzdBINCgV0b3BpYxgBIAEoCRISCgpwYXJ0aXRpb25zGAIgAygFEiAKBGZyb20YAyABKAsyEi5jb3Jkd29vZC52MS5Cb3VuZBItCgdvZmZzZXRzGAQgAygLMhwuY29yZHdvb2QudjEuUGFydGl0aW9uT2Zmc2V0Eh4KAnRvGAUgASgLMhIuY29yZHdvb2QudjEuQm91bmQSDgoGZm9sbG93GAYgASgIEg0KBWxpbWl0GAcgASgDEhYKDnNraXBfZGVsZXRpb25zGAggASgIEhQKDHNraXBfbWlzc2luZxgJIAEoCCKLAQoMUmVhZFJlc3BvbnNlEiQKB3JlY29yZHMYASADKAsyEy5jb3Jkd29vZC52MS5SZWNvcmQSKgoEbmV4dBgCIAMoCzIcLmNvcmR3b29kLnYxLlBhcnRpdGlvbk9mZnNldBIpCgNlbmQYAyADKAsyHC5jb3Jkd29vZC52MS5QYXJ0aXRpb25PZmZzZXQiPwoLVGFpbFJlcXVlc3QSDQoFdG9waWMYASABKAkSEgoKcGFydGl0aW9ucxgCIAMoBRINCgVsaW1pdBgDIAEoBSJgCgxUYWlsUmVzcG9uc2USJAoHcmVjb3JkcxgBIAMoCzITLmNvcmR3b29kLnYxLlJlY29yZBIqCgRuZXh0GAIgAygLMhwuY29yZHdvb2QudjEuUGFydGl0aW9uT2Zmc2V0IlkKEkxpc3RPZmZzZXRzUmVxdWVzdBINCgV0b3BpYxgBIAEoCRISCgpwYXJ0aXRpb25zGAIgAygFEhQKB3RpbWVfbXMYAyABKANIAIgBAUIKCghfdGltZV9tcyJDChNMaXN0T2Zmc2V0c1Jlc3BvbnNlEiwKCnBhcnRpdGlvbnMYASADKAsyGC5jb3Jkd29vZC52MS5PZmZzZXRSYW5nZSJ0CgtPZmZzZXRSYW5nZRIRCglwYXJ0aXRpb24YASABKAUSFAoMc3RhcnRfb2Zmc2V0GAIgASgDEhIKCmVuZF9vZmZzZXQYAyABKAMSGAoLdGltZV9vZmZzZXQYBCABKANIAIgBAUIOCgxfdGltZV9vZmZzZXQiVAoQTGFzdE9mS2V5UmVxdWVzdBINCgV0b3BpYxgBIAEoCRILCgNrZXkYAiABKAwSFgoJcGFydGl0aW9uGAMgASgFSACIAQFCDAoKX3BhcnRpdGlvbiI4ChFMYXN0T2ZLZXlSZXNwb25zZRIjCgZyZWNvcmQYASABKAsyEy5jb3Jkd29vZC52MS5SZWNvcmQiFQoTSW5pdFByb2R1Y2VyUmVxdWVzdCJDChRJbml0UHJvZHVjZXJSZXNwb25zZRITCgtwcm9kdWNlcl9pZBgBIAEoAxIWCg5wcm9kdWNlcl9lcG9jaBgCIAEoBTKXBAoKTG9nU2VydmljZRJBCgZBcHBlbmQSGi5jb3Jkd29vZC52MS5BcHBlbmRSZXF1ZXN0GhsuY29yZHdvb2QudjEuQXBwZW5kUmVzcG9uc2USVwoMQXBwZW5kU3RyZWFtEiAuY29yZHdvb2QudjEuQXBwZW5kU3RyZWFtUmVxdWVzdBohLmNvcmR3b29kLnYxLkFwcGVuZFN0cmVhbVJlc3BvbnNlKAEwARI9CgRSZWFkEhguY29yZHdvb2QudjEuUmVhZFJlcXVlc3QaGS5jb3Jkd29vZC52MS5SZWFkUmVzcG9uc2UwARI7CgRUYWlsEhguY29yZHdvb2QudjEuVGFpbFJlcXVlc3QaGS5jb3Jkd29vZC52MS5UYWlsUmVzcG9uc2USUAoLTGlzdE9mZnNldHMSHy5jb3Jkd29vZC52MS5MaXN0T2Zmc2V0c1JlcXVlc3QaIC5jb3Jkd29vZC52MS5MaXN0T2Zmc2V0c1Jlc3BvbnNlEkoKCUxhc3RPZktleRIdLmNvcmR3b29kLnYxLkxhc3RPZktleVJlcXVlc3QaHi5jb3Jkd29vZC52MS5MYXN0T2ZLZXlSZXNwb25zZRJTCgxJbml0UHJvZHVjZXISIC5jb3Jkd29vZC52MS5Jbml0UHJvZHVjZXJSZXF1ZXN0GiEuY29yZHdvb2QudjEuSW5pdFByb2R1Y2VyUmVzcG9uc2ViBnByb3RvMw", [file_cordwood_v1_record, file_google_protobuf_empty]);
 
 /**
  * Records for one topic.
@@ -69,6 +69,14 @@ export type AppendRequest = Message<"cordwood.v1.AppendRequest"> & {
     value: Empty;
     case: "expectedNoRecord";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * Has the records appended once, however often the request comes: again it is answered with the
+   * offsets of the first time, whatever was expected. Needs `partition`, or a topic of one partition.
+   *
+   * @generated from field: cordwood.v1.ProducerSequence producer = 7;
+   */
+  producer?: ProducerSequence | undefined;
 };
 
 /**
@@ -77,6 +85,38 @@ export type AppendRequest = Message<"cordwood.v1.AppendRequest"> & {
  */
 export const AppendRequestSchema: GenMessage<AppendRequest> = /*@__PURE__*/
   messageDesc(file_cordwood_v1_log, 0);
+
+/**
+ * Numbers what a producer appends to one partition. One request of a producer and partition is under
+ * way at a time; one that was refused takes no numbers.
+ *
+ * @generated from message cordwood.v1.ProducerSequence
+ */
+export type ProducerSequence = Message<"cordwood.v1.ProducerSequence"> & {
+  /**
+   * @generated from field: int64 producer_id = 1;
+   */
+  producerId: bigint;
+
+  /**
+   * @generated from field: int32 producer_epoch = 2;
+   */
+  producerEpoch: number;
+
+  /**
+   * How many records of the producer the partition took before these; 0 follows 2147483647.
+   *
+   * @generated from field: int32 base_sequence = 3;
+   */
+  baseSequence: number;
+};
+
+/**
+ * Describes the message cordwood.v1.ProducerSequence.
+ * Use `create(ProducerSequenceSchema)` to create a new message.
+ */
+export const ProducerSequenceSchema: GenMessage<ProducerSequence> = /*@__PURE__*/
+  messageDesc(file_cordwood_v1_log, 1);
 
 /**
  * Where the records of the request are.
@@ -97,7 +137,7 @@ export type AppendResponse = Message<"cordwood.v1.AppendResponse"> & {
  * Use `create(AppendResponseSchema)` to create a new message.
  */
 export const AppendResponseSchema: GenMessage<AppendResponse> = /*@__PURE__*/
-  messageDesc(file_cordwood_v1_log, 1);
+  messageDesc(file_cordwood_v1_log, 2);
 
 /**
  * Some records, one after another in the request and in the log.
@@ -128,7 +168,7 @@ export type AppendedRun = Message<"cordwood.v1.AppendedRun"> & {
  * Use `create(AppendedRunSchema)` to create a new message.
  */
 export const AppendedRunSchema: GenMessage<AppendedRun> = /*@__PURE__*/
-  messageDesc(file_cordwood_v1_log, 2);
+  messageDesc(file_cordwood_v1_log, 3);
 
 /**
  * The same fields as of AppendRequest, for the records that go together.
@@ -183,7 +223,7 @@ export type AppendStreamRequest = Message<"cordwood.v1.AppendStreamRequest"> & {
  * Use `create(AppendStreamRequestSchema)` to create a new message.
  */
 export const AppendStreamRequestSchema: GenMessage<AppendStreamRequest> = /*@__PURE__*/
-  messageDesc(file_cordwood_v1_log, 3);
+  messageDesc(file_cordwood_v1_log, 4);
 
 /**
  * Acknowledges the next records of the stream; one message may answer many.
@@ -204,7 +244,7 @@ export type AppendStreamResponse = Message<"cordwood.v1.AppendStreamResponse"> &
  * Use `create(AppendStreamResponseSchema)` to create a new message.
  */
 export const AppendStreamResponseSchema: GenMessage<AppendStreamResponse> = /*@__PURE__*/
-  messageDesc(file_cordwood_v1_log, 4);
+  messageDesc(file_cordwood_v1_log, 5);
 
 /**
  * Where reading begins or ends.
@@ -255,7 +295,7 @@ export type Bound = Message<"cordwood.v1.Bound"> & {
  * Use `create(BoundSchema)` to create a new message.
  */
 export const BoundSchema: GenMessage<Bound> = /*@__PURE__*/
-  messageDesc(file_cordwood_v1_log, 5);
+  messageDesc(file_cordwood_v1_log, 6);
 
 /**
  * What to read.
@@ -331,7 +371,7 @@ export type ReadRequest = Message<"cordwood.v1.ReadRequest"> & {
  * Use `create(ReadRequestSchema)` to create a new message.
  */
 export const ReadRequestSchema: GenMessage<ReadRequest> = /*@__PURE__*/
-  messageDesc(file_cordwood_v1_log, 6);
+  messageDesc(file_cordwood_v1_log, 7);
 
 /**
  * Some records. The first message of a stream has none, but says where every partition begins.
@@ -351,6 +391,14 @@ export type ReadResponse = Message<"cordwood.v1.ReadResponse"> & {
    * @generated from field: repeated cordwood.v1.PartitionOffset next = 2;
    */
   next: PartitionOffset[];
+
+  /**
+   * Only in the first message, and only where reading ends by itself: where it does. A stream that
+   * broke ends there, too, when it is gone on with.
+   *
+   * @generated from field: repeated cordwood.v1.PartitionOffset end = 3;
+   */
+  end: PartitionOffset[];
 };
 
 /**
@@ -358,7 +406,7 @@ export type ReadResponse = Message<"cordwood.v1.ReadResponse"> & {
  * Use `create(ReadResponseSchema)` to create a new message.
  */
 export const ReadResponseSchema: GenMessage<ReadResponse> = /*@__PURE__*/
-  messageDesc(file_cordwood_v1_log, 7);
+  messageDesc(file_cordwood_v1_log, 8);
 
 /**
  * How much of the end.
@@ -392,7 +440,7 @@ export type TailRequest = Message<"cordwood.v1.TailRequest"> & {
  * Use `create(TailRequestSchema)` to create a new message.
  */
 export const TailRequestSchema: GenMessage<TailRequest> = /*@__PURE__*/
-  messageDesc(file_cordwood_v1_log, 8);
+  messageDesc(file_cordwood_v1_log, 9);
 
 /**
  * The end of the topic.
@@ -420,7 +468,7 @@ export type TailResponse = Message<"cordwood.v1.TailResponse"> & {
  * Use `create(TailResponseSchema)` to create a new message.
  */
 export const TailResponseSchema: GenMessage<TailResponse> = /*@__PURE__*/
-  messageDesc(file_cordwood_v1_log, 9);
+  messageDesc(file_cordwood_v1_log, 10);
 
 /**
  * Which partitions.
@@ -453,7 +501,7 @@ export type ListOffsetsRequest = Message<"cordwood.v1.ListOffsetsRequest"> & {
  * Use `create(ListOffsetsRequestSchema)` to create a new message.
  */
 export const ListOffsetsRequestSchema: GenMessage<ListOffsetsRequest> = /*@__PURE__*/
-  messageDesc(file_cordwood_v1_log, 10);
+  messageDesc(file_cordwood_v1_log, 11);
 
 /**
  * One for each partition, in the order of the request, or by number.
@@ -472,7 +520,7 @@ export type ListOffsetsResponse = Message<"cordwood.v1.ListOffsetsResponse"> & {
  * Use `create(ListOffsetsResponseSchema)` to create a new message.
  */
 export const ListOffsetsResponseSchema: GenMessage<ListOffsetsResponse> = /*@__PURE__*/
-  messageDesc(file_cordwood_v1_log, 11);
+  messageDesc(file_cordwood_v1_log, 12);
 
 /**
  * What one partition has.
@@ -512,7 +560,7 @@ export type OffsetRange = Message<"cordwood.v1.OffsetRange"> & {
  * Use `create(OffsetRangeSchema)` to create a new message.
  */
 export const OffsetRangeSchema: GenMessage<OffsetRange> = /*@__PURE__*/
-  messageDesc(file_cordwood_v1_log, 12);
+  messageDesc(file_cordwood_v1_log, 13);
 
 /**
  * Which key.
@@ -543,7 +591,7 @@ export type LastOfKeyRequest = Message<"cordwood.v1.LastOfKeyRequest"> & {
  * Use `create(LastOfKeyRequestSchema)` to create a new message.
  */
 export const LastOfKeyRequestSchema: GenMessage<LastOfKeyRequest> = /*@__PURE__*/
-  messageDesc(file_cordwood_v1_log, 13);
+  messageDesc(file_cordwood_v1_log, 14);
 
 /**
  * What the key has.
@@ -564,7 +612,46 @@ export type LastOfKeyResponse = Message<"cordwood.v1.LastOfKeyResponse"> & {
  * Use `create(LastOfKeyResponseSchema)` to create a new message.
  */
 export const LastOfKeyResponseSchema: GenMessage<LastOfKeyResponse> = /*@__PURE__*/
-  messageDesc(file_cordwood_v1_log, 14);
+  messageDesc(file_cordwood_v1_log, 15);
+
+/**
+ * No question but this one.
+ *
+ * @generated from message cordwood.v1.InitProducerRequest
+ */
+export type InitProducerRequest = Message<"cordwood.v1.InitProducerRequest"> & {
+};
+
+/**
+ * Describes the message cordwood.v1.InitProducerRequest.
+ * Use `create(InitProducerRequestSchema)` to create a new message.
+ */
+export const InitProducerRequestSchema: GenMessage<InitProducerRequest> = /*@__PURE__*/
+  messageDesc(file_cordwood_v1_log, 16);
+
+/**
+ * An identity that nobody else has.
+ *
+ * @generated from message cordwood.v1.InitProducerResponse
+ */
+export type InitProducerResponse = Message<"cordwood.v1.InitProducerResponse"> & {
+  /**
+   * @generated from field: int64 producer_id = 1;
+   */
+  producerId: bigint;
+
+  /**
+   * @generated from field: int32 producer_epoch = 2;
+   */
+  producerEpoch: number;
+};
+
+/**
+ * Describes the message cordwood.v1.InitProducerResponse.
+ * Use `create(InitProducerResponseSchema)` to create a new message.
+ */
+export const InitProducerResponseSchema: GenMessage<InitProducerResponse> = /*@__PURE__*/
+  messageDesc(file_cordwood_v1_log, 17);
 
 /**
  * Appends records and reads them.
@@ -636,6 +723,16 @@ export const LogService: GenService<{
     methodKind: "unary";
     input: typeof LastOfKeyRequestSchema;
     output: typeof LastOfKeyResponseSchema;
+  },
+  /**
+   * An identity for a client that sends a request again when its answer was lost.
+   *
+   * @generated from rpc cordwood.v1.LogService.InitProducer
+   */
+  initProducer: {
+    methodKind: "unary";
+    input: typeof InitProducerRequestSchema;
+    output: typeof InitProducerResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_cordwood_v1_log, 0);
