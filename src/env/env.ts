@@ -1,3 +1,5 @@
+import type { HttpListener, HttpServerOptions } from "./http.ts";
+
 /** What a program may ask of the machine. */
 export interface Env {
   readonly clock: Clock;
@@ -87,12 +89,8 @@ export interface Network {
   /** Listens on TCP; `port` 0 takes a free one. Rejects with Node's own error (`EADDRINUSE`, ...). */
   listen(at: Address, accept: (connection: Connection) => void): Promise<Listener>;
   connect(to: Address): Promise<Connection>;
-  /** Serves plain HTTP/1.1; a body over `bodyBytesMax` is refused with 413. */
-  serveHttp(
-    at: Address,
-    options: { readonly bodyBytesMax: number },
-    answer: (question: HttpQuestion) => Promise<HttpAnswer>,
-  ): Promise<Listener>;
+  /** Serves HTTP/1.1, and HTTP/2 without encryption to clients that begin with it, on one port. */
+  serveHttp(at: Address, options: HttpServerOptions): Promise<HttpListener>;
 }
 
 export interface Address {
@@ -136,21 +134,6 @@ export interface ConnectionHandler {
   drained(): void;
   /** Called once, whatever the reason; `error` where it was not an orderly end. */
   closed(error?: Error): void;
-}
-
-export interface HttpQuestion {
-  readonly method: string;
-  /** Path without the query, as sent. */
-  readonly path: string;
-  readonly query: URLSearchParams;
-  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
-  readonly body: Uint8Array;
-}
-
-export interface HttpAnswer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | Uint8Array;
 }
 
 /** Structured events for whoever operates the program. `fields` hold numbers, strings and booleans; never record contents. */

@@ -16,14 +16,23 @@ export type {
   DiskLock,
   Env,
   EventLog,
-  HttpAnswer,
-  HttpQuestion,
   Listener,
   Network,
   Random,
   Timer,
   Timers,
 } from "./env.ts";
+export type {
+  BodyReceiver,
+  HttpAnswerHeaders,
+  HttpExchange,
+  HttpHeaders,
+  HttpLimits,
+  HttpListener,
+  HttpListenerStats,
+  HttpServerOptions,
+  ReceiveOptions,
+} from "./http.ts";
 export { VirtualClock } from "./memory/clock.ts";
 export {
   type CrashFate,

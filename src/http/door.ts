@@ -1,8 +1,5 @@
-import type { Address, Env, HttpAnswer, HttpQuestion, Listener } from "../env/index.ts";
+import type { Address, Env, HttpAnswerHeaders, HttpExchange, HttpListener } from "../env/index.ts";
 import { type MetricRegistry, prometheusContentType, prometheusText } from "../metrics/index.ts";
-
-/** Nothing here takes a body. */
-const bodyBytesMax = 64 * 1024;
 
 export interface HttpDoorOptions {
   readonly at: Address;
@@ -12,13 +9,22 @@ export interface HttpDoorOptions {
 }
 
 /** Serves health and metrics. Rejects with the network's own error. */
-export function openHttpDoor(env: Env, options: HttpDoorOptions): Promise<Listener> {
-  return env.network.serveHttp(options.at, { bodyBytesMax }, (question) =>
-    Promise.resolve(answer(question, options)),
-  );
+export function openHttpDoor(env: Env, options: HttpDoorOptions): Promise<HttpListener> {
+  return env.network.serveHttp(options.at, {
+    handle: (exchange) => {
+      const { status, headers, body } = answer(exchange, options);
+      exchange.answer(status, headers, body);
+    },
+  });
 }
 
-function answer(question: HttpQuestion, { isReady, metrics }: HttpDoorOptions): HttpAnswer {
+interface HttpAnswer {
+  readonly status: number;
+  readonly headers: HttpAnswerHeaders;
+  readonly body: string;
+}
+
+function answer(question: HttpExchange, { isReady, metrics }: HttpDoorOptions): HttpAnswer {
   const page = pages.get(question.path);
   if (page === undefined) {
     return problem(

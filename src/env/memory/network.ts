@@ -1,22 +1,8 @@
-import type {
-  Address,
-  Connection,
-  ConnectionHandler,
-  HttpAnswer,
-  HttpQuestion,
-  Listener,
-  Network,
-  Timers,
-} from "../env.ts";
+import type { Address, Connection, ConnectionHandler, Listener, Network, Timers } from "../env.ts";
+import type { HttpListener, HttpServerOptions } from "../http.ts";
+import { type MemoryHttpCall, type MemoryHttpQuestion, MemoryHttpServer } from "./http.ts";
 
 const FREE_PORT_MIN = 49_152;
-
-type Answer = (question: HttpQuestion) => Promise<HttpAnswer>;
-
-interface HttpServer {
-  readonly bodyBytesMax: number;
-  readonly answer: Answer;
-}
 
 /**
  * A network inside one process. Bytes move at the end of a turn of the event loop, in order; hosts
@@ -25,7 +11,7 @@ interface HttpServer {
 export class MemoryNetwork implements Network {
   readonly #timers: Timers;
   readonly #accepting = new Map<number, (connection: Connection) => void>();
-  readonly #http = new Map<number, HttpServer>();
+  readonly #http = new Map<number, MemoryHttpServer>();
   #nextPort = FREE_PORT_MIN;
 
   constructor(timers: Timers) {
@@ -62,24 +48,18 @@ export class MemoryNetwork implements Network {
     return ours;
   }
 
-  async serveHttp(
-    at: Address,
-    options: { readonly bodyBytesMax: number },
-    answer: Answer,
-  ): Promise<Listener> {
+  async serveHttp(at: Address, options: HttpServerOptions): Promise<HttpListener> {
     const port = this.#take(at);
-    this.#http.set(port, { bodyBytesMax: options.bodyBytesMax, answer });
-    return { port, close: async () => void this.#http.delete(port) };
+    const server = new MemoryHttpServer(this.#timers, options);
+    this.#http.set(port, server);
+    return server.listener(port, () => this.#http.delete(port));
   }
 
   /** Asks what {@link MemoryNetwork.serveHttp} serves at a port, as an HTTP client would. */
-  async ask(to: Address, question: HttpQuestion): Promise<HttpAnswer> {
+  ask(to: Address, question: MemoryHttpQuestion): MemoryHttpCall {
     const server = this.#http.get(to.port);
     if (server === undefined) throw networkError("ECONNREFUSED", to);
-    if (question.body.length > server.bodyBytesMax) {
-      return { status: 413, headers: {}, body: "" };
-    }
-    return server.answer(question);
+    return server.call(question);
   }
 
   #take(at: Address): number {

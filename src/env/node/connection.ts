@@ -22,14 +22,20 @@ export class SocketConnection implements Connection {
   #socket: Stream;
   #handler: ConnectionHandler | undefined;
   readonly #onClosed: () => void;
+  readonly #keepsHandle: boolean;
   #error: Error | undefined;
   #isClosed = false;
 
-  /** `onClosed` runs once, before the handler hears of it. */
-  constructor(socket: Stream, onClosed: () => void = () => {}) {
+  /** `onClosed` runs once, before the handler hears of it. `keepsHandle` for a socket that another server of Node's counts as its own. */
+  constructor(
+    socket: Stream,
+    onClosed: () => void = () => {},
+    { keepsHandle = false }: { readonly keepsHandle?: boolean } = {},
+  ) {
     this.remote = `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? "?"}`;
     this.#socket = socket;
     this.#onClosed = onClosed;
+    this.#keepsHandle = keepsHandle;
     this.#listen(socket);
   }
 
@@ -43,7 +49,7 @@ export class SocketConnection implements Connection {
       queueMicrotask(() => handler.closed(this.#error));
       return;
     }
-    const moved = moveHandle(this.#socket, handler);
+    const moved = this.#keepsHandle ? undefined : moveHandle(this.#socket, handler);
     if (moved === undefined) {
       this.#socket.on("data", (chunk: Buffer) => this.#deliver(chunk, handler));
       this.#socket.resume();

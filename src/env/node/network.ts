@@ -2,7 +2,7 @@ import { createServer, type Server, Socket } from "node:net";
 
 import type { Address, Connection, Network } from "../env.ts";
 import { SocketConnection } from "./connection.ts";
-import { serveHttp } from "./http.ts";
+import { HttpServer } from "./http.ts";
 
 /** TCP and HTTP of this machine. */
 export const nodeNetwork: Network = {
@@ -44,20 +44,10 @@ export const nodeNetwork: Network = {
     return new SocketConnection(socket);
   },
 
-  async serveHttp(at, options, answer) {
-    const server = serveHttp(options, answer);
-    const port = await listening(server, at);
-    let closed: Promise<void> | undefined;
-    return {
-      port,
-      async close() {
-        closed ??= new Promise<void>((resolve) => {
-          server.close(() => resolve());
-          server.closeAllConnections();
-        });
-        await closed;
-      },
-    };
+  async serveHttp(at, options) {
+    const http = new HttpServer(options);
+    const port = await listening(http.server, at);
+    return { port, stats: () => http.stats(), close: (graceMs = 0) => http.close(graceMs) };
   },
 };
 

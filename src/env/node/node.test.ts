@@ -1,9 +1,8 @@
-// What only the machine can show: HTTP, the kernel's lock, the socket without a handle.
+// What only the machine can show: the kernel's lock, the socket without a handle.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { request } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +10,6 @@ import { duplexPair } from "node:stream";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import type { HttpAnswer, HttpQuestion } from "../env.ts";
 import { SocketConnection } from "./connection.ts";
 import { nodeEnv } from "./index.ts";
 
@@ -83,46 +81,6 @@ test("a reset by the other side reaches the handler as an error, once", async ()
   await listener.close();
 });
 
-test("HTTP questions are handed on and answered", async () => {
-  const seen: HttpQuestion[] = [];
-  const listener = await env.network.serveHttp({ host, port: 0 }, { bodyBytesMax: 5 }, echo(seen));
-  const url = `http://${host}:${listener.port}`;
-  const answer = await fetch(`${url}/a%20b/c?x=1&x=2`, {
-    method: "PUT",
-    body: "12345",
-    headers: { "x-own": "yes" },
-  });
-  assert.equal(answer.status, 201);
-  assert.equal(answer.headers.get("content-type"), "text/plain");
-  assert.equal(await answer.text(), "PUT 5");
-  const [question] = seen;
-  assert.equal(question?.path, "/a%20b/c");
-  assert.deepEqual(question?.query.getAll("x"), ["1", "2"]);
-  assert.equal(question?.headers["x-own"], "yes");
-  const head = await fetch(url, { method: "HEAD" });
-  assert.equal(head.headers.get("content-length"), "6");
-  assert.equal(await head.text(), "");
-  await listener.close();
-  await assert.rejects(fetch(url));
-});
-
-test("a body over the limit is refused, whether its length is told or not", async () => {
-  const seen: HttpQuestion[] = [];
-  const listener = await env.network.serveHttp({ host, port: 0 }, { bodyBytesMax: 5 }, echo(seen));
-  const url = `http://${host}:${listener.port}/`;
-  const told = await fetch(url, { method: "POST", body: "x".repeat(300_000) });
-  assert.equal(told.status, 413);
-  const untold = request(url, { method: "POST", headers: { "transfer-encoding": "chunked" } });
-  untold.on("error", () => {});
-  const answered = once(untold, "response");
-  for (let count = 0; count < 6; count++) untold.write("x");
-  const [response] = await answered;
-  assert.equal(response.statusCode, 413);
-  untold.destroy();
-  assert.deepEqual(seen, []);
-  await listener.close();
-});
-
 test("timers, clocks and random numbers are the machine's", async () => {
   const before = env.clock.monotonicMs();
   await new Promise<void>((resolve) => {
@@ -140,11 +98,3 @@ test("timers, clocks and random numbers are the machine's", async () => {
   env.random.fill(filled);
   assert.ok(filled.some((byte) => byte !== 0));
 });
-
-function echo(seen: HttpQuestion[]): (question: HttpQuestion) => Promise<HttpAnswer> {
-  return async (question) => {
-    seen.push(question);
-    const body = `${question.method} ${question.body.length}`;
-    return { status: 201, headers: { "content-type": "text/plain" }, body };
-  };
-}

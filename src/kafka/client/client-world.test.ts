@@ -92,8 +92,7 @@ class BreakingNetwork implements Network {
 
   listen: Network["listen"] = (at, accept) => this.#network.listen(at, accept);
 
-  serveHttp: Network["serveHttp"] = (at, options, answer) =>
-    this.#network.serveHttp(at, options, answer);
+  serveHttp: Network["serveHttp"] = (at, options) => this.#network.serveHttp(at, options);
 }
 
 export class ClientWorld {
