@@ -6,6 +6,7 @@ import type { ApiName, ResponseBody } from "./registry.ts";
 
 /** Exchanges that were sent are cut off the front of the queue when there are this many. */
 const sentExchangesMax = 64;
+const nobody: readonly (() => void)[] = [];
 
 /**
  * The answers of one connection: handlers finish in any order, answers leave in the order of the
@@ -78,10 +79,11 @@ export class AnswerQueue {
   flush(): void {
     if (this.#ready.length === 0) return;
     const parts = joinNeighbours(this.#ready);
-    const callbacks = this.#readySent;
+    // What later answers wait for goes to an array of its own, also while this one still waits.
+    const callbacks = this.#readySent.length === 0 ? nobody : this.#readySent;
     const encoded = this.#readyEncoded;
     this.#ready = [];
-    this.#readySent = callbacks.length === 0 ? callbacks : [];
+    if (callbacks !== nobody) this.#readySent = [];
     this.#readyBytes = 0;
     this.#readyEncoded = 0;
     this.#connection.write(parts, () => {

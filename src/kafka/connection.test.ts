@@ -250,6 +250,24 @@ test("a handler that throws closes its connection with an error event", async ()
   }
 });
 
+test("bytes of an answer are free when they were sent themselves, not when earlier ones were", async () => {
+  const { exchanges, handlers } = held();
+  const { machine } = await listening(handlers);
+  const client = machine.connect();
+  client.isReading = false;
+  client.send(Buffer.concat([heartbeat(1), heartbeat(2)]));
+  machine.settle();
+  exchanges[0]?.send(noError);
+  machine.settle();
+  const heard: string[] = [];
+  exchanges[1]?.send(noError, () => heard.push("second sent"));
+  client.read();
+  assert.deepEqual([client.answered, heard], [[1], []]);
+  machine.settle();
+  client.read();
+  assert.deepEqual([client.answered, heard], [[1, 2], ["second sent"]]);
+});
+
 test("who waits for an answer or for sent bytes hears when the connection is gone", async () => {
   const { exchanges, handlers } = held();
   const { machine, listener } = await listening(handlers);
