@@ -1,10 +1,28 @@
-// The same seeds twice: in this process, in another one, and with another version of Node where there is one.
+// The same seeds twice: in this process, in another one, and with two other versions of Node.
 //
-//   node sim/twice.ts --seeds 20 --node /path/to/other/node
+//   npm run sim:twice -- --seeds 200 --with 22,26
+//
+// The other versions are installed from the registry, once, below node_modules.
 import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { runWorld } from "./world.ts";
+
+const platform = `node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`;
+
+/** The program of another version of Node. */
+function nodeOf(version: string): string {
+  const prefix = join(import.meta.dirname, "../node_modules/.cache/nodes", version);
+  const node = join(prefix, "node_modules", platform, "bin/node");
+  if (!existsSync(node)) {
+    mkdirSync(prefix, { recursive: true });
+    const quietly = ["--no-audit", "--no-fund", "--no-save", "--ignore-scripts", "--silent"];
+    execFileSync("npm", ["install", "--prefix", prefix, ...quietly, `${platform}@${version}`]);
+  }
+  return node;
+}
 
 /** Trace hashes of `count` seeds from `first` on. */
 export async function hashesHere(first: number, count: number): Promise<string[]> {
@@ -25,13 +43,28 @@ export function hashesThere(node: string, first: number, count: number): string[
 
 if (import.meta.main) {
   const { values: given } = parseArgs({
-    options: { seeds: { type: "string", default: "20" }, node: { type: "string" } },
+    options: {
+      seeds: { type: "string", default: "20" },
+      seed: { type: "string", default: "1" },
+      with: { type: "string", default: "22,26" },
+    },
   });
-  const count = Number(given.seeds);
-  const here = await hashesHere(1, count);
-  const others = [await hashesHere(1, count), hashesThere(process.execPath, 1, count)];
-  if (given.node !== undefined) others.push(hashesThere(given.node, 1, count));
-  const failed = others.filter((hashes) => hashes.join() !== here.join()).length;
-  process.stdout.write(`${others.length - failed} passed, ${failed} failed\n`);
+  const [first, count] = [Number(given.seed), Number(given.seeds)];
+  const versions = given.with.split(",").filter((version) => version !== "");
+  const here = await hashesHere(first, count);
+  let failed = 0;
+  const compare = (name: string, hashes: readonly string[]): void => {
+    const others = here.filter((hash, i) => hashes[i] !== hash);
+    if (others.length > 0) failed++;
+    process.stdout.write(
+      `${name}: ${hashes.length} traces, ${others.length} differ ${others.slice(0, 5).join(", ")}\n`,
+    );
+  };
+  compare(`Node ${process.versions.node}, once more`, await hashesHere(first, count));
+  for (const node of [process.execPath, ...versions.map(nodeOf)]) {
+    const name = execFileSync(node, ["--version"], { encoding: "utf8" }).trim();
+    compare(`another process, Node ${name}`, hashesThere(node, first, count));
+  }
+  process.stdout.write(`${2 + versions.length - failed} passed, ${failed} failed\n`);
   process.exitCode = failed === 0 ? 0 : 1;
 }
