@@ -4,6 +4,7 @@ import type { OpenTopic } from "../src/broker/index.ts";
 import { type AppendOutcome, settled, whenSettled } from "../src/partitions/index.ts";
 import { RecordCursor } from "../src/records/index.ts";
 import { batchOf } from "./batches.ts";
+import { directly, Wire } from "./door.ts";
 import { IdempotentClient } from "./idempotent-client.ts";
 import { type Ledger, Violation } from "./ledger.ts";
 import type { Life } from "./life.ts";
@@ -31,6 +32,9 @@ export interface Work {
 export class Clients {
   readonly #share: ClientShare;
   readonly #idempotent: readonly IdempotentClient[];
+  readonly #wires: readonly Wire[];
+  /** Idempotent producers that use them. */
+  readonly #wired: readonly IdempotentClient[];
   readonly #members: readonly MemberClient[];
   #serial = 0;
 
@@ -38,8 +42,10 @@ export class Clients {
     this.#share = { plan, random, ledger, trace };
     this.#idempotent = Array.from(
       { length: plan.idempotentProducers },
-      (_, i) => new IdempotentClient(this.#share, `i${i}`),
+      (_, i) => new IdempotentClient(this.#share, `i${i}`, directly),
     );
+    this.#wires = Array.from({ length: plan.wireProducers }, () => new Wire());
+    this.#wired = this.#wires.map((wire, i) => new IdempotentClient(this.#share, `w${i}`, wire));
     this.#members = Array.from(
       { length: plan.members },
       (_, i) => new MemberClient(this.#share, `m${i}`),
@@ -67,8 +73,9 @@ export class Clients {
     for (let i = 0; i < plan.plainProducers; i++) start(() => this.#produce(life, `p${i}`));
     for (let i = 0; i < plan.readers; i++) start(() => this.#read(life));
     for (let i = 0; i < plan.committers; i++) start(() => this.#commit(life, `g${i}`));
-    for (const client of this.#idempotent)
+    for (const client of [...this.#idempotent, ...this.#wired])
       start(() => client.produce(life, pick(life, this.#share.random)));
+    for (const wire of this.#wires) start(() => this.#fetch(life, wire));
     for (const client of this.#members) start(() => client.step(life));
     return {
       get hasFailed(): boolean {
@@ -82,7 +89,7 @@ export class Clients {
 
   /** Until every producer has its answers. */
   async finish(life: Life): Promise<void> {
-    for (const client of this.#idempotent) await client.finish(life);
+    for (const client of [...this.#idempotent, ...this.#wired]) await client.finish(life);
     for (let count = 0; count < 3; count++) await this.#produce(life, "last");
     await life.store.checkpoint();
     // Whatever is open is durable by then.
@@ -228,6 +235,23 @@ export class Clients {
         resolve();
       });
     });
+  }
+
+  /** A read over the wire: what is answered is true whatever happened on the way. */
+  async #fetch(life: Life, wire: Wire): Promise<void> {
+    const { ledger, random } = this.#share;
+    const partition = pick(life, random);
+    if (partition === undefined) return;
+    const place = `${partition.topicId}/${partition.index}`;
+    const { logStartOffset: start, highWatermark } = partition;
+    const fetchOffset = start + random.below(highWatermark - start + 1);
+    const answer = await wire.fetch(life, partition, fetchOffset);
+    if (answer === undefined || answer.errorCode !== 0) return;
+    ledger.saw(place, answer.highWatermark);
+    for (const [offset, value] of recordsOf(answer.records)) {
+      if (offset >= answer.highWatermark) throw new Violation(`read at ${offset}`);
+      ledger.read(place, offset, value);
+    }
   }
 
   async #commit(life: Life, group: string): Promise<void> {

@@ -1,7 +1,7 @@
 import type { OpenTopic } from "../src/broker/index.ts";
-import { type AppendOutcome, settled, whenSettled } from "../src/partitions/index.ts";
 import { batchOf } from "./batches.ts";
 import type { ClientShare } from "./clients.ts";
+import type { Answer, Door } from "./door.ts";
 import { type Send, Violation } from "./ledger.ts";
 import type { Life } from "./life.ts";
 
@@ -17,6 +17,7 @@ interface Batch {
 export class IdempotentClient {
   readonly #share: ClientShare;
   readonly #name: string;
+  readonly #door: Door;
   #producerId: number | undefined;
   #serial = 0;
   readonly #nextSequence = new Map<string, number>();
@@ -25,9 +26,10 @@ export class IdempotentClient {
   /** The life in which each place is worked at; what an earlier one began was lost with it. */
   readonly #busy = new Map<string, Life>();
 
-  constructor(share: ClientShare, name: string) {
+  constructor(share: ClientShare, name: string, door: Door) {
     this.#share = share;
     this.#name = name;
+    this.#door = door;
   }
 
   async produce(life: Life, partition: OpenTopic["partitions"][number] | undefined): Promise<void> {
@@ -92,39 +94,36 @@ export class IdempotentClient {
     open: Batch[],
   ): Promise<void> {
     const { random, ledger, trace } = this.#share;
-    const outcomes: { readonly outcome: AppendOutcome; readonly batch: Batch }[] = [];
+    const sent: { readonly answer: Promise<Answer>; readonly batch: Batch }[] = [];
     // A partition that does not know a producer takes any batch as its first: until one is there, only one is sent.
     const isFirst = open[0]?.send.index === 0;
     for (const batch of isFirst ? open.slice(0, 1) : [...open]) {
-      outcomes.push({ outcome: this.#append(life, partition, batch), batch });
+      sent.push({ answer: this.#append(life, partition, batch), batch });
       if (random.below(6) === 0) {
-        outcomes.push({ outcome: this.#append(life, partition, batch), batch });
+        sent.push({ answer: this.#append(life, partition, batch), batch });
       }
       if (random.below(3) === 0) await life.scheduler.pause(random.below(3));
     }
-    await new Promise<void>((resolve) => {
-      whenSettled(
-        outcomes.map(({ outcome }) => outcome),
-        resolve,
-      );
-    });
-    for (const { outcome, batch } of outcomes) {
-      const error = settled(outcome);
-      trace.note(`${this.#name} ${batch.baseSequence} ${error?.code ?? outcome.kind}`);
-      if (error?.code === "sequence_duplicate" || error?.code === "producer_fenced") {
-        throw new Violation(`${this.#name} at ${batch.baseSequence}: ${error.message}`);
+    const answers = await Promise.all(sent.map(({ answer }) => answer));
+    for (const [i, answer] of answers.entries()) {
+      const batch = sent[i]?.batch;
+      if (batch === undefined) continue;
+      const code = answer.kind === "failed" ? answer.code : answer.kind;
+      trace.note(`${this.#name} ${batch.baseSequence} ${code}`);
+      if (code === "sequence_duplicate" || code === "producer_fenced") {
+        throw new Violation(`${this.#name} at ${batch.baseSequence}: ${code}`);
       }
-      if (error !== undefined || outcome.kind === "refused") continue;
-      ledger.ackedSend(batch.send, outcome.baseOffset);
+      if (answer.kind === "failed") continue;
+      ledger.ackedSend(batch.send, answer.baseOffset);
       const at = open.indexOf(batch);
       if (at >= 0) open.splice(at, 1);
     }
   }
 
-  #append(life: Life, partition: OpenTopic["partitions"][number], batch: Batch): AppendOutcome {
+  #append(life: Life, partition: OpenTopic["partitions"][number], batch: Batch): Promise<Answer> {
     const nowMs = life.env.clock.wallMs();
     const { baseSequence, send } = batch;
     const identity = { producerId: this.#producerId ?? 0, producerEpoch: 0, baseSequence };
-    return partition.append(batchOf(send.values, nowMs, identity), nowMs);
+    return this.#door.produce(life, partition, batchOf(send.values, nowMs, identity));
   }
 }

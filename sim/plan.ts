@@ -23,6 +23,12 @@ export interface Plan {
   readonly syncFailsOneIn: number;
   /** Whether the disk is full from time to time. */
   readonly isFullAtTimes: boolean;
+  /** Idempotent producers that speak the Kafka protocol over a network, and as many readers. */
+  readonly wireProducers: number;
+  /** Longest time on the way in one direction, in virtual milliseconds. */
+  readonly networkMsMax: number;
+  /** One write of a client in so many finds its connection cut, or loses what is sent; 0 for none. */
+  readonly networkFailsOneIn: number;
 }
 
 export function planOf(seed: number): Plan {
@@ -47,5 +53,8 @@ export function planOf(seed: number): Plan {
     failsOneIn: oneOf([0, 0, 30, 200]),
     syncFailsOneIn: oneOf([0, 0, 0, 50]),
     isFullAtTimes: oneOf([false, false, true]),
+    wireProducers: random.below(3),
+    networkMsMax: oneOf([0, 5, 100]),
+    networkFailsOneIn: oneOf([0, 8, 60]),
   };
 }

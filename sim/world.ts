@@ -12,6 +12,7 @@ import { Clients } from "./clients.ts";
 import { Weather } from "./faulty-disk.ts";
 import { Ledger, Violation } from "./ledger.ts";
 import { directory, Life } from "./life.ts";
+import { SimNetwork } from "./network.ts";
 import { type Plan, planOf } from "./plan.ts";
 import { Scheduler } from "./scheduler.ts";
 import { TraceHash } from "./trace-hash.ts";
@@ -134,7 +135,24 @@ class World {
     const disk = this.#weather.disk(make, scheduler);
     const note = (message: string): void => this.#trace.note(message);
     const events = { debug() {}, info: note, warn: note, error: note };
-    return new Life({ scheduler, random: new SeededRandom(this.#random.uint32()), disk, events });
+    return new Life({
+      scheduler,
+      random: new SeededRandom(this.#random.uint32()),
+      disk,
+      events,
+      networkFor: (network) =>
+        new SimNetwork({
+          network,
+          scheduler,
+          random: this.#random,
+          plan: this.#plan,
+          trace: this.#trace,
+          isStormy: () => this.#weather.isOn,
+          noteFault: () => {
+            this.#weather.faults++;
+          },
+        }),
+    });
   }
 
   /** Clients at work, in any weather, until the process ends. Answers what is left on the disk. */
@@ -156,9 +174,8 @@ class World {
     const way = this.#random.below(4);
     const losesPower = way > 1 && this.#plan.durability === "fsync";
     if (life.fatal === undefined && way === 1) {
-      life.isClosing = true;
       try {
-        await scheduler.run(life.broker.close());
+        await scheduler.run(life.close());
       } catch (error) {
         if (!isOperational(error)) throw error;
       }
@@ -192,7 +209,7 @@ class World {
     await scheduler.run(this.#clients.finish(life));
     if (scheduler.clock.monotonicMs() > endMs) throw new Violation("answers came too late");
     await scheduler.run(this.#ledger.check(life.broker));
-    await scheduler.run(life.broker.close());
+    await scheduler.run(life.close());
     const { problems } = verifyStore(life.disk, directory, () => undefined);
     if (problems.length > 0) throw new Violation(`the scrub found: ${problems.join("; ")}`);
     const left = life.disk.list(`${directory}/checkpoints`).length;

@@ -36,6 +36,7 @@ describe("worlds from seeds", () => {
     [2, "a successor trusted pages that a failed sync had left behind"],
     [16, "the same: a record was read, and later another one in its place"],
     [38, "the same with durability os: the store did not open any more"],
+    [3, "a fetch answer's memory was given back before it left, with a network in between"],
     [150, "a topic made anew began with the offsets of the deleted one, after a failed write"],
   ] as const) {
     test(`seed ${seed} (${what})`, async () => {
