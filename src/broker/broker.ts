@@ -3,6 +3,7 @@ import type { LogError } from "../errors/index.ts";
 import type { Applied } from "../metadata/index.ts";
 import { MetricRegistry } from "../metrics/index.ts";
 import { type Partition, Partitions } from "../partitions/index.ts";
+import type { Codec } from "../records/index.ts";
 import type { StoreOptions, StoreStats } from "../storage/index.ts";
 import type { ItemOutcome, TopicRef } from "./answers.ts";
 import { BrokerConfig } from "./broker-config.ts";
@@ -34,6 +35,7 @@ import { Maintenance } from "./maintenance.ts";
 import { MetadataLog } from "./metadata-log.ts";
 import { OpenTopics } from "./open-topics.ts";
 import { PartitionFinder } from "./partition-finder.ts";
+import { WriteTurn } from "./partition-writer.ts";
 import { RecordAdmin } from "./record-admin.ts";
 import type {
   DeletedRecords,
@@ -70,6 +72,8 @@ import type {
   TopicDescription,
 } from "./topic-verbs.ts";
 
+import { TopicWriter } from "./topic-writer.ts";
+
 /** Partitions looked at in one turn of the event loop by work in the background. */
 const partitionsPerTurn = 500;
 
@@ -84,6 +88,8 @@ export interface BrokerOptions {
   readonly settings?: ReadonlyMap<string, string> | undefined;
   /** Called once, when nothing may be acknowledged any more and the process must end. */
   readonly onFatal: (error: LogError) => void;
+  /** How the batches are compressed that are made here of single records. Default `none`. */
+  readonly compression?: Codec | undefined;
   /** How large the store's files get and when it makes checkpoints; its own defaults where absent. */
   readonly storage?: Partial<Omit<StoreOptions, "directory" | "durability">> | undefined;
   /** Takes the metrics of the broker; they are registered while it opens. */
@@ -108,6 +114,10 @@ export class Broker {
   readonly #configAdmin: ConfigAdmin;
   readonly #recordAdmin: RecordAdmin;
   readonly #groupAdmin: GroupAdmin;
+  /** What gathers single records into batches. */
+  readonly #turn: WriteTurn;
+  /** By id of the topic; those that were asked for. */
+  readonly #writers = new Map<string, TopicWriter>();
   #closing: Promise<void> | undefined;
 
   private constructor(parts: BrokerParts) {
@@ -122,6 +132,7 @@ export class Broker {
       answeredBytes: parts.metrics.fetchedBytes,
       waiting: 0,
     };
+    this.#turn = new WriteTurn(env, () => partitions.store.flush());
     this.#topicAdmin = new TopicAdmin({
       env,
       nodeId,
@@ -186,6 +197,7 @@ export class Broker {
 
   async #close(): Promise<void> {
     const { maintenance, metadata, partitions } = this.#parts;
+    this.#turn.end();
     this.#groupAdmin.close();
     await maintenance.close();
     await metadata.close();
@@ -208,6 +220,15 @@ export class Broker {
 
   partitionById(topicId: string, index: number): Partition | undefined {
     return this.#parts.topics.byId(topicId)?.partitions[index];
+  }
+
+  /** Appends single records to a topic. */
+  writer(topic: OpenTopic): TopicWriter {
+    const known = this.#writers.get(topic.topicId);
+    if (known !== undefined) return known;
+    const writer = new TopicWriter(topic, this.#turn, this.#parts.options.compression ?? "none");
+    this.#writers.set(topic.topicId, writer);
+    return writer;
   }
 
   describeCluster(): ClusterDescription {
@@ -394,6 +415,7 @@ export class Broker {
         }
         break;
       case "topic-deleted":
+        this.#writers.delete(applied.topic.topicId);
         await topics.close(applied.topic);
         // Before the next change: a topic made anew with this name begins without offsets.
         await this.#groupAdmin.topicDeleted(applied.topic.name);

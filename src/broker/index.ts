@@ -36,6 +36,8 @@ export type {
   SyncedGroup,
   SyncGroupRequest,
 } from "./group-verbs.ts";
+export type { StoredRecord } from "./partition-writer.ts";
+export { startOffset } from "./read-from.ts";
 export type {
   DeletedRecords,
   DeleteRecordsItem,
@@ -80,3 +82,4 @@ export type {
   SettingSynonym,
   TopicDescription,
 } from "./topic-verbs.ts";
+export type { AppendConditions, TopicWriter } from "./topic-writer.ts";

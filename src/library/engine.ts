@@ -2,6 +2,7 @@
 import { Broker, type OpenTopic } from "../broker/index.ts";
 import { type Env, MemoryDisk } from "../env/index.ts";
 import { invariant, type LogError } from "../errors/index.ts";
+import type { Codec } from "../records/index.ts";
 import { type NewTopicOptions, vouched } from "../values/index.ts";
 import { refuseFault } from "./faults.ts";
 import { storePlace } from "./store-url.ts";
@@ -25,6 +26,7 @@ export interface EngineOptions {
   readonly files?: FileLimits | undefined;
   /** Settings of the store by Kafka's names. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
+  readonly compression?: Codec | undefined;
   readonly onFatal: (error: LogError) => void;
 }
 
@@ -52,6 +54,7 @@ export async function openEngine(
   const broker = await Broker.open(env, {
     directory,
     durability: options.durability,
+    compression: options.compression,
     advertised: () => nobody,
     settings: new Map(Object.entries(options.settings ?? {})),
     storage: present(options.files ?? {}),

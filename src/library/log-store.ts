@@ -1,5 +1,5 @@
 /** A store in this process: its topics, and who reads them. */
-import type { Broker } from "../broker/index.ts";
+import type { Broker, TopicWriter } from "../broker/index.ts";
 import type { Env } from "../env/index.ts";
 import { LogError } from "../errors/index.ts";
 import type { OwnedPartition } from "../partitions/index.ts";
@@ -31,10 +31,8 @@ import { backupTo } from "./backup.ts";
 import { bufferTexts } from "./buffer-texts.ts";
 import { type Engine, ensureTopic, type FileLimits, openEngine } from "./engine.ts";
 import { refuseFault } from "./faults.ts";
-import { WriteTurn } from "./partition-writer.ts";
 import { LocalReadings } from "./local-readings.ts";
 import { LocalTopic } from "./topic.ts";
-import { TopicCore } from "./topic-core.ts";
 
 export interface StoreOptions {
   /** What `append` waits for: `fsync` (the default) for the device, `os` for the operating system, which survives the process and not a power cut. */
@@ -54,23 +52,17 @@ export class LogStore implements Store {
   readonly url: string;
   readonly #engine: Engine;
   readonly #broker: Broker;
-  readonly #compression: Codec;
-  readonly #turn: WriteTurn;
-  readonly #cores = new Map<string, TopicCore>();
   readonly #readings: LocalReadings;
   readonly #subscriptions: StoreSubscriptions;
   /** Ends all readers when the store is closed or fails. */
   readonly #ending: AbortController;
   #closing: Promise<void> | undefined;
 
-  // oxlint-disable-next-line max-params -- the parts that it is made of
-  private constructor(url: string, engine: Engine, ending: AbortController, compression: Codec) {
+  private constructor(url: string, engine: Engine, ending: AbortController) {
     this.url = url;
     this.#engine = engine;
     this.#broker = engine.broker;
-    this.#turn = new WriteTurn(engine.env, () => this.#owned()?.write());
     this.#ending = ending;
-    this.#compression = compression;
     this.#readings = new LocalReadings(this.#broker, ending.signal);
     this.#subscriptions = new StoreSubscriptions(this.#readings);
   }
@@ -78,13 +70,19 @@ export class LogStore implements Store {
   /** @throws LogError as the opening of the engine. */
   static async open(machine: Env, url: string, options: StoreOptions = {}): Promise<LogStore> {
     const ending = new AbortController();
-    const { durability = "fsync", files, settings, compression = "none" } = options;
+    const { durability = "fsync", files, settings, compression } = options;
     const onFatal = (error: LogError): void => {
       ending.abort(error);
       options.onFailure?.(error);
     };
-    const engine = await openEngine(machine, url, { durability, files, settings, onFatal });
-    return new LogStore(url, engine, ending, compression);
+    const engine = await openEngine(machine, url, {
+      durability,
+      files,
+      settings,
+      compression,
+      onFatal,
+    });
+    return new LogStore(url, engine, ending);
   }
 
   topic<S extends StandardSchema>(
@@ -123,7 +121,6 @@ export class LogStore implements Store {
     this.#refuseIfEnded();
     const [deleted] = await this.#broker.deleteTopics([{ name }]);
     refuseFault(deleted);
-    this.#cores.delete(name);
   }
 
   subscribe<const Topics extends readonly ReadableTopic<unknown>[]>(
@@ -165,7 +162,6 @@ export class LogStore implements Store {
 
   async #close(): Promise<void> {
     await this.#subscriptions.close();
-    this.#turn.end();
     this.#ending.abort(new LogError("closed", `${this.url} is closed`));
     await this.#broker.close();
   }
@@ -185,7 +181,7 @@ export class LogStore implements Store {
     throw abortError(signal);
   }
 
-  async #core(name: string, options: AnyTopicOptions): Promise<TopicCore> {
+  async #core(name: string, options: AnyTopicOptions): Promise<TopicWriter> {
     const topic = await ensureTopic(this.#broker, name, options);
     const { partitions } = options;
     if (partitions !== undefined && partitions !== topic.partitions.length) {
@@ -194,10 +190,6 @@ export class LogStore implements Store {
         `${name} has ${topic.partitions.length} partitions, not ${partitions}. Leave the number out to take the topic as it is.`,
       );
     }
-    const known = this.#cores.get(name);
-    if (known?.topicId === topic.topicId) return known;
-    const core = new TopicCore(topic, this.#turn, this.#compression);
-    this.#cores.set(name, core);
-    return core;
+    return this.#broker.writer(topic);
   }
 }

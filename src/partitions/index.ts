@@ -13,6 +13,7 @@ export type {
   Duplicate,
   EpochEnd,
   OffsetAndTime,
+  PartitionGatherer,
   ReadOptions,
   Refused,
 } from "./outcomes.ts";

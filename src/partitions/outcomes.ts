@@ -62,6 +62,17 @@ export interface ReadOptions {
   readonly atLeastOneBatch: boolean;
 }
 
+/**
+ * Gathers records for a partition before it appends them, and so must know of what others append:
+ * what was gathered before goes first.
+ */
+export interface PartitionGatherer {
+  /** Somebody, maybe the gatherer itself, is about to append. */
+  beforeAppend(): void;
+  /** Somebody, maybe the gatherer itself, has appended this batch, which is not durable yet. */
+  afterAppend(batch: Uint8Array): void;
+}
+
 /** Told when there is more to read in a partition, or when it is closed. */
 export interface AdvanceWaiter {
   /** Called at most once per partition for all that became durable together; must not throw. */

@@ -16,6 +16,7 @@ import type {
   Duplicate,
   EpochEnd,
   OffsetAndTime,
+  PartitionGatherer,
   ReadOptions,
   Refused,
 } from "./outcomes.ts";
@@ -91,6 +92,7 @@ export class Partition implements FrameMember {
   /** The frame that moved the start of the log last; undefined where that is known to be durable. */
   #startFrame: PendingFrame | undefined;
   #waiters: Set<AdvanceWaiter> | undefined;
+  #gatherer: PartitionGatherer | undefined;
   /** High watermark that the waiters were told of last. */
   #wokenAt: number;
 
@@ -115,6 +117,12 @@ export class Partition implements FrameMember {
 
   set policy(policy: TopicPolicy) {
     this.#policy = policy;
+  }
+
+  /** Who gathers records for this partition; undefined while nobody does. */
+  set gatherer(gatherer: PartitionGatherer) {
+    invariant(this.#gatherer === undefined, "a partition has one who gathers for it");
+    this.#gatherer = gatherer;
   }
 
   /** Why nothing can be appended or read any more; undefined while the partition is open. */
@@ -176,6 +184,7 @@ export class Partition implements FrameMember {
       return refuse("invalid_topic_name", "only the broker itself writes to an internal topic");
     }
     if (this.#share.roomFault !== undefined) return this.#share.roomFault;
+    this.#gatherer?.beforeAppend();
     const { header } = this.#share;
     const fault =
       this.#batchFault(bytes, this.#policy.batchBytesMax) ??
@@ -188,7 +197,9 @@ export class Partition implements FrameMember {
       if (verdict?.kind === "duplicate") return this.#duplicate(verdict.batch);
     }
     const keyFault = this.#policy.isCompacted ? this.#keyFault(bytes) : undefined;
-    return keyFault ?? this.#put(bytes, nowMs);
+    const outcome = keyFault ?? this.#put(bytes, nowMs);
+    if (outcome.kind === "appended") this.#gatherer?.afterAppend(bytes);
+    return outcome;
   }
 
   /** The same for batches that the product itself writes, without the limits that clients have. */
@@ -238,6 +249,12 @@ export class Partition implements FrameMember {
     if (this.#waiters?.delete(waiter) === true && this.#waiters.size === 0) {
       this.#waiters = undefined;
     }
+  }
+
+  /** Calls back once it is known what became of everything that was appended so far. */
+  whenSettled(callback: () => void): void {
+    if (this.#frame === undefined) callback();
+    else this.#frame.whenSettled(callback);
   }
 
   /** First record at or after a time; undefined where there is none. */

@@ -1,8 +1,15 @@
 /** Gathers what is appended to one partition in a turn of the event loop into batches. */
 import type { Env } from "../env/index.ts";
 import { LogError } from "../errors/index.ts";
-import { type AppendOutcome, type Partition, settled, whenSettled } from "../partitions/index.ts";
+import {
+  type AppendOutcome,
+  type Partition,
+  type PartitionGatherer,
+  settled,
+  whenSettled,
+} from "../partitions/index.ts";
 import { BatchBuilder, type Codec, type RecordHeader } from "../records/index.ts";
+import { KeyLookup } from "./key-lookup.ts";
 
 /** A batch is handed over at this size; a larger record goes alone. */
 const BATCH_BYTES = 64 << 10;
@@ -63,8 +70,10 @@ interface Waiting {
   readonly reject: (error: LogError) => void;
 }
 
-export class PartitionWriter {
+export class PartitionWriter implements PartitionGatherer {
   readonly partition: Partition;
+  /** Where keys are, of everything that was appended, durable or not. */
+  readonly keys: KeyLookup;
   readonly #name: string;
   readonly #turn: WriteTurn;
   readonly #codec: Codec;
@@ -73,17 +82,27 @@ export class PartitionWriter {
   /** Offset of the first record of the open batch; meaningless while there is none. */
   #base = 0;
   #waiting: Waiting[] = [];
-  /** What was added last; all before it are settled when it is. */
-  #last: Promise<number> | undefined;
+  /** What is being appended is the writer's own. */
+  #isAppending = false;
 
   // oxlint-disable-next-line max-params -- what it writes to, and how
   constructor(partition: Partition, name: string, turn: WriteTurn, codec: Codec) {
     this.partition = partition;
+    this.keys = new KeyLookup(partition);
     this.#name = name;
     this.#turn = turn;
     this.#codec = codec;
     this.#bytesMax = partition.policy.batchBytesMax;
     this.#builder = this.#newBuilder();
+    partition.gatherer = this;
+  }
+
+  beforeAppend(): void {
+    if (!this.#isAppending) this.seal();
+  }
+
+  afterAppend(batch: Uint8Array): void {
+    if (!this.#isAppending) this.keys.noteBatch(batch);
   }
 
   /** Offset that the next record gets if nothing fails before it. */
@@ -101,10 +120,12 @@ export class PartitionWriter {
     return this.#builder.recordCount > 0;
   }
 
-  /** Resolves when it is known what became of everything that was added so far. */
+  /** Resolves when it is known what became of everything that was appended so far, by whomever. */
   async drained(): Promise<void> {
-    // Whoever added it was told of its failure.
-    await this.#last?.catch(() => undefined);
+    this.seal();
+    await new Promise<void>((resolve) => {
+      this.partition.whenSettled(resolve);
+    });
   }
 
   /**
@@ -114,10 +135,10 @@ export class PartitionWriter {
   add(record: StoredRecord): Promise<number> {
     this.#refuseIfClosed();
     const offset = this.#put(record);
+    if (record.key !== undefined) this.keys.note(record.key, offset);
     const added = new Promise<number>((resolve, reject) => {
       this.#waiting.push({ offset, resolve, reject });
     });
-    this.#last = added;
     if (this.#builder.sizeBytes >= BATCH_BYTES) this.seal();
     return added;
   }
@@ -141,11 +162,12 @@ export class PartitionWriter {
     }
     this.#turn.add(this);
     const base = this.partition.logEndOffset;
-    const added = new Promise<number>((resolve, reject) => {
+    for (const [index, { key }] of records.entries()) {
+      if (key !== undefined) this.keys.note(key, base + index);
+    }
+    return new Promise<number>((resolve, reject) => {
       this.#append(base, [{ offset: base, resolve, reject }]);
     });
-    this.#last = added;
-    return added;
   }
 
   #refuseIfClosed(): void {
@@ -197,7 +219,9 @@ export class PartitionWriter {
       for (const { reject } of waiting) reject(new LogError("storage_failed", reason));
       return;
     }
+    this.#isAppending = true;
     const outcome = this.partition.append(bytes, this.#turn.nowMs);
+    this.#isAppending = false;
     if (outcome.kind !== "refused") {
       whenSettled([outcome], () => answer(waiting, settled(outcome)));
       return;

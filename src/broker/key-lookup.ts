@@ -25,10 +25,32 @@ export class KeyLookup {
     this.#index?.note(key, offset);
   }
 
-  /** Makes the index; appends that come meanwhile are noted in it as they come. */
-  async prepare(): Promise<void> {
-    this.#building ??= this.#build();
+  /** The same for a batch that others have appended. */
+  noteBatch(batch: Uint8Array): void {
+    const index = this.#index;
+    if (index === undefined) return;
+    const cursor = new RecordCursor();
+    cursor.reset(batch, 0);
+    while (cursor.advance()) {
+      const key = cursor.key();
+      if (key !== undefined) index.note(key, cursor.offset);
+    }
+  }
+
+  /**
+   * Makes the index; appends that come meanwhile are noted in it as they come, and those that came
+   * before are durable, or failed, once `drained` resolves.
+   */
+  async prepare(drained: () => Promise<void>): Promise<void> {
+    this.#building ??= this.#build(drained);
     await this.#building;
+  }
+
+  /** Once prepared: whether a record of `key` may be under way that is not durable yet. */
+  isUnderWay(key: Uint8Array): boolean {
+    const { highWatermark, logEndOffset } = this.#partition;
+    if (this.#index?.isOverfull !== false) return logEndOffset > highWatermark;
+    return (this.#index.find(key) ?? -1) >= highWatermark;
   }
 
   /**
@@ -53,9 +75,10 @@ export class KeyLookup {
     return found;
   }
 
-  async #build(): Promise<void> {
+  async #build(drained: () => Promise<void>): Promise<void> {
     const index = new KeyIndex();
     this.#index = index;
+    await drained();
     const { logStartOffset, highWatermark } = this.#partition;
     await this.#walk(logStartOffset, highWatermark, (cursor) => {
       const key = cursor.key();
