@@ -1,7 +1,7 @@
 // Power cuts on a real ext4: a loop device, shut down without flushing its journal while a store is written to.
 // Some rounds also stop the process for a while and let it go on. Needs root; says so and skips elsewhere.
 //
-//   node test/faults/power.ts --rounds 200 --seed 1
+//   npm run test:power -- --rounds 200 --seed 1 --data ordered,writeback
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,11 +15,16 @@ const { values: given } = parseArgs({
   options: {
     rounds: { type: "string", default: "20" },
     seed: { type: "string", default: "1" },
+    data: { type: "string", default: "ordered,writeback" },
   },
 });
+/** How ext4 orders data and journal; each has its share of the rounds. */
+const modes = given.data.split(",");
 const random = new SeededRandom(Number(given.seed));
 const imageMiB = 512;
 const stopEach = 5;
+/** Then a new one is made: each round reads all that is there. */
+const roundsOfFileSystem = 50;
 /** EXT4_IOC_SHUTDOWN with "no log flush". */
 const shutdown =
   "import fcntl,os,struct,sys; fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))";
@@ -33,18 +38,20 @@ const base = mkdtempSync(join(tmpdir(), "cordwood-power-"));
 const image = join(base, "disk.img");
 const mountPoint = join(base, "mnt");
 mkdirSync(mountPoint);
-execFileSync("truncate", ["-s", `${imageMiB}M`, image]);
-execFileSync("mkfs.ext4", ["-q", "-F", image]);
 
-/** Offset and value of all that was acknowledged. */
+/** Offset and value of all that was acknowledged on the file system of now. */
 const acknowledged = new Map<string, number>();
 let passed = 0;
 let failed = 0;
 let total = 0;
 try {
-  for (let round = 1; round <= Number(given.rounds); round++) {
-    await play(round);
-    if (hasFailed()) break;
+  const roundsOfEach = Math.ceil(Number(given.rounds) / modes.length);
+  for (const mode of modes) {
+    const before = passed;
+    for (let round = 1; round <= roundsOfEach && !hasFailed(); round++) {
+      await play(round, mode);
+    }
+    say(`data=${mode}: ${passed - before} power cuts`);
   }
 } finally {
   rmSync(base, { recursive: true });
@@ -53,12 +60,23 @@ say(`seed ${given.seed}: ${total} acknowledged records, ${passed} power cuts`);
 say(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
 
+function makeFileSystem(): void {
+  acknowledged.clear();
+  rmSync(image, { force: true });
+  execFileSync("truncate", ["-s", `${imageMiB}M`, image]);
+  execFileSync("mkfs.ext4", ["-q", "-F", image]);
+}
+
 function hasFailed(): boolean {
   return failed > 0;
 }
 
-async function play(round: number): Promise<void> {
-  execFileSync("mount", ["-o", "loop", image, mountPoint]);
+async function play(round: number, mode: string): Promise<void> {
+  if (round % roundsOfFileSystem === 1) makeFileSystem();
+  const mount = (): void => {
+    execFileSync("mount", ["-o", `loop,data=${mode}`, image, mountPoint]);
+  };
+  mount();
   try {
     const child = start("write", String(round));
     const lines = linesOf(child);
@@ -78,7 +96,7 @@ async function play(round: number): Promise<void> {
   } finally {
     execFileSync("umount", [mountPoint]);
   }
-  execFileSync("mount", ["-o", "loop", image, mountPoint]);
+  mount();
   try {
     const reader = start("read", "0");
     const found = linesOf(reader);

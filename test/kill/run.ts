@@ -1,4 +1,5 @@
-// Kill -9 under load, again and again: what was acknowledged must be there, once, in order.
+// Kill -9 under load, again and again: what was acknowledged must be there, once, in order. Some of the
+// servers stand still for a while (SIGSTOP) before they die.
 //
 //   npm run test:kill -- --rounds 50 --seed 7 --durability os
 //

@@ -17,13 +17,16 @@ const loadMsMax = 1_200;
 /** Some rounds also kill the successor while it starts. */
 const chanceOfKillAtStart = 0.3;
 const killAtStartMsMax = 300;
+/** In some rounds the server stands still for a while, and is killed then or after it went on. */
+const chanceOfPause = 0.2;
+const pauseMsMax = 1_500;
 /** Before some kills all answers are lost for a moment, so that much is written that nobody knows of. */
 const chanceOfLostAnswers = 0.5;
 const lostAnswersMsMax = 200;
 
 export type KillableServer = Pick<
   TestServer,
-  "bootstrap" | "kill" | "launch" | "ready" | "restart"
+  "bootstrap" | "kill" | "launch" | "pid" | "ready" | "restart"
 >;
 
 export interface ScenarioOptions {
@@ -64,6 +67,7 @@ export async function killUnderLoad(
         producers.forEach((producer) => producer.deafen());
         await load.during(delay(random.below(lostAnswersMsMax)));
       }
+      const pausedMs = await load.during(mayStandStill(server, random));
       await server.kill("SIGKILL");
       const acknowledged = countAcknowledged(producers);
       const isKilledAtStart = await mayKillAtStart(server, random);
@@ -77,9 +81,10 @@ export async function killUnderLoad(
         }),
       );
       const twice = isKilledAtStart ? ", killed once more while starting" : "";
+      const paused = pausedMs > 0 ? `, stood still for ${pausedMs} ms` : "";
       report(
         `round ${round}: ${acknowledged} acknowledged, ` +
-          `ready after ${Math.round(readyMs)} ms, ${read} read back${twice}`,
+          `ready after ${Math.round(readyMs)} ms, ${read} read back${paused}${twice}`,
       );
     }
     await load.finish();
@@ -105,6 +110,22 @@ async function everythingAgain(
     `at the end: ${acknowledged} acknowledged, ${read} read back, each once and in order; ` +
     `${resent} batches were sent more than once`
   );
+}
+
+/** SIGSTOP, and in half of the cases SIGCONT and some work before the kill. Answers how long it stood. */
+async function mayStandStill(server: KillableServer, random: Random): Promise<number> {
+  const forMs = 1 + random.below(pauseMsMax);
+  const goesOn = random.chance(0.5);
+  const afterMs = random.below(loadMsMin);
+  if (!random.chance(chanceOfPause)) return 0;
+  const { pid } = server;
+  process.kill(pid, "SIGSTOP");
+  await delay(forMs);
+  if (goesOn) {
+    process.kill(pid, "SIGCONT");
+    await delay(afterMs);
+  }
+  return forMs;
 }
 
 async function mayKillAtStart(server: KillableServer, random: Random): Promise<boolean> {
