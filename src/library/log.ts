@@ -303,7 +303,10 @@ export class Log extends ReadableLog implements AsyncDisposable {
   /** What the quick way did not take: the first of a turn, one that has no room, one with a key. */
   #appendSlowly(value: Uint8Array, options: LogAppendOptions | undefined): void {
     this.#refuseIfFailed();
-    this.#put(checkedValue(value), options);
+    const checked = checkedValue(value);
+    this.#open();
+    if (options === undefined && this.#slab.append(checked)) return;
+    this.#put(checked, options);
   }
 
   #put(value: Uint8Array | undefined, options: LogAppendOptions = {}): void {

@@ -185,9 +185,19 @@ export class Partitions implements StoreOwner, PartitionShare {
   // hot: once for every frame or sync.
   durable(frameSeq: number): void {
     const frames = this.#written;
-    let count = 0;
+    const [first] = frames;
+    if (first === undefined || (first.sequence ?? Infinity) > frameSeq) return;
+    if (frames.length === 1) {
+      // What most logs have; the array stays, and need not grow anew.
+      frames.pop();
+      first.reach();
+      first.settle();
+      first.wake();
+      first.disband();
+      return;
+    }
+    let count = 1;
     while (count < frames.length && (frames[count]?.sequence ?? Infinity) <= frameSeq) count++;
-    if (count === 0) return;
     const done = count === frames.length ? frames : frames.slice(0, count);
     this.#written = count === frames.length ? [] : frames.slice(count);
     for (const frame of done) frame.reach();

@@ -23,10 +23,10 @@ export class PendingFrame {
   #isSettled = false;
   #error: LogError | undefined;
   #callbacks: (() => void)[] | undefined;
-  /** The partitions in the frame, and for each where it ends once the frame is durable. */
-  readonly #members: FrameMember[] = [];
-  readonly #endOffsets: number[] = [];
-  readonly #endBytes: number[] = [];
+  /** The partitions in the frame, and for each where it ends once the frame is durable. Most frames have one: an empty array would be made again for it. */
+  #members: FrameMember[] = nobody;
+  #endOffsets: number[] = nothing;
+  #endBytes: number[] = nothing;
 
   get sequence(): number | undefined {
     return this.#sequence;
@@ -54,6 +54,12 @@ export class PendingFrame {
 
   /** Gives a partition a part in the frame; answers its place there, for {@link PendingFrame.extend}. */
   join(member: FrameMember): number {
+    if (this.#members === nobody) {
+      this.#members = [member];
+      this.#endOffsets = [0];
+      this.#endBytes = [0];
+      return 0;
+    }
     this.#endOffsets.push(0);
     this.#endBytes.push(0);
     return this.#members.push(member) - 1;
@@ -110,8 +116,11 @@ export class PendingFrame {
 
   /** Lets go of the partitions: each of them keeps its last frame, which must not keep the others. */
   disband(): void {
-    this.#members.length = 0;
-    this.#endOffsets.length = 0;
-    this.#endBytes.length = 0;
+    this.#members = nobody;
+    this.#endOffsets = nothing;
+    this.#endBytes = nothing;
   }
 }
+
+const nobody: FrameMember[] = [];
+const nothing: number[] = [];

@@ -125,16 +125,16 @@ export class FileWal {
     header.sequence = this.#nextSequence;
     header.previousCrc = this.#previousCrc;
     header.syncedThrough = this.#syncedThrough;
-    const head = writer.finish(header);
+    const parts = writer.finishWith(header, body);
     if (this.#identity.isFilledAhead) this.#fillAhead(file, sizeBytes);
     const position = file.endPosition;
-    file.file.write(body.length === 0 ? [head] : [head, ...body], position);
+    file.file.write(parts, position);
     file.endPosition = position + sizeBytes;
     if (file.filledTo < file.endPosition) file.filledTo = file.endPosition;
     this.#nextSequence++;
     this.#previousCrc = header.crc;
     this.#unsynced.add(file);
-    return walAddress(file.fileNumber, position + head.length);
+    return walAddress(file.fileNumber, position + sizeBytes - writer.bodyBytes);
   }
 
   /**

@@ -13,6 +13,8 @@ export const FRAME_ENTRY_BYTES = 80;
 /** Random for each store, so that the bytes of a record can never pass for a frame. */
 export const FRAME_MAGIC_BYTES = 8;
 const FRAME_VERSION = 1;
+/** Up to here a body is copied behind its directory: one part to write costs less than two (measured: 200 ns of 2 us). */
+const COPIED_BODY_BYTES_MAX = 4 << 10;
 
 /** `data` holds entries; `mark` holds none and only says how far the log is synced. */
 export type FrameKind = "data" | "mark";
@@ -214,8 +216,28 @@ export class FrameWriter {
     this.#view = new DataView(larger.buffer);
   }
 
+  /** Seals the frame and returns the parts of it, valid until the next call on this writer. `header` learns the CRC. */
+  finishWith(header: FrameHeader, body: readonly Uint8Array[]): readonly Uint8Array[] {
+    if (this.#bodyBytes > COPIED_BODY_BYTES_MAX) return [this.finish(header), ...body];
+    this.#seal(header);
+    const sizeBytes = this.sizeBytes;
+    while (sizeBytes > this.#bytes.length) this.#grow();
+    let at = sizeBytes - this.#bodyBytes;
+    for (const part of body) {
+      this.#bytes.set(part, at);
+      at += part.length;
+    }
+    invariant(at === sizeBytes, "the body is as long as its directory says");
+    return [this.#bytes.subarray(0, sizeBytes)];
+  }
+
   /** Seals the frame and returns its header and directory, valid until the next call on this writer. `header` learns the CRC. */
   finish(header: FrameHeader): Uint8Array {
+    this.#seal(header);
+    return this.#bytes.subarray(0, FRAME_HEADER_BYTES + header.directoryBytes);
+  }
+
+  #seal(header: FrameHeader): void {
     header.entryCount = this.#entryCount;
     header.bodyBytes = this.#bodyBytes;
     const view = this.#view;
@@ -234,6 +256,5 @@ export class FrameWriter {
     writeInt64(view, 56, 0);
     header.crc = frameCrc(this.#bytes, 0, header);
     view.setUint32(8, header.crc);
-    return this.#bytes.subarray(0, FRAME_HEADER_BYTES + header.directoryBytes);
   }
 }

@@ -15,14 +15,16 @@ export class OpenFrame {
   readonly writer: FrameWriter;
   /** The batches, in the order of the directory. */
   readonly body: Uint8Array[] = [];
-  // One column for each fact: nothing is allocated for a batch.
-  readonly #logs: PartitionLog[] = [];
+  #batchCount = 0;
+  // One column for each fact: nothing is allocated for a batch. What lies behind the batch count is of
+  // former frames, and overwritten: a column that is emptied would grow anew for every frame.
+  readonly #logs: (PartitionLog | undefined)[] = [];
   readonly #positions: number[] = [];
   readonly #baseOffsets: number[] = [];
   readonly #sizes: number[] = [];
   readonly #maxTimestamps: number[] = [];
   readonly #leaderEpochs: number[] = [];
-  readonly #starts: { readonly log: PartitionLog; readonly startOffset: number }[] = [];
+  #starts: { readonly log: PartitionLog; readonly startOffset: number }[] = [];
   readonly #facts = new Facts();
 
   constructor(magic: Uint8Array) {
@@ -34,17 +36,18 @@ export class OpenFrame {
   }
 
   get batchCount(): number {
-    return this.#logs.length;
+    return this.#batchCount;
   }
 
   // hot: bench/server
   addBatch(log: PartitionLog, batch: Uint8Array, header: BatchHeader): void {
-    this.#positions.push(this.writer.addBatch(log.topicBytes, log.partition, header));
-    this.#logs.push(log);
-    this.#baseOffsets.push(header.baseOffset);
-    this.#sizes.push(header.sizeBytes);
-    this.#maxTimestamps.push(header.maxTimestamp);
-    this.#leaderEpochs.push(header.leaderEpoch);
+    const at = this.#batchCount++;
+    this.#positions[at] = this.writer.addBatch(log.topicBytes, log.partition, header);
+    this.#logs[at] = log;
+    this.#baseOffsets[at] = header.baseOffset;
+    this.#sizes[at] = header.sizeBytes;
+    this.#maxTimestamps[at] = header.maxTimestamp;
+    this.#leaderEpochs[at] = header.leaderEpoch;
     this.body.push(batch);
   }
 
@@ -56,32 +59,31 @@ export class OpenFrame {
   /** The frame was written, its body at `address`: tells the logs. */
   noteWritten(address: number): void {
     const facts = this.#facts;
-    for (let i = 0; i < this.#logs.length; i++) {
-      facts.baseOffset = this.#baseOffsets[i] ?? 0;
-      facts.sizeBytes = this.#sizes[i] ?? 0;
-      facts.maxTimestamp = this.#maxTimestamps[i] ?? 0;
-      facts.leaderEpoch = this.#leaderEpochs[i] ?? 0;
-      this.#logs[i]?.noteWritten(facts, address + (this.#positions[i] ?? 0));
+    for (let at = 0; at < this.#batchCount; at++) {
+      facts.baseOffset = this.#baseOffsets[at] ?? 0;
+      facts.sizeBytes = this.#sizes[at] ?? 0;
+      facts.maxTimestamp = this.#maxTimestamps[at] ?? 0;
+      facts.leaderEpoch = this.#leaderEpochs[at] ?? 0;
+      this.#logs[at]?.noteWritten(facts, address + (this.#positions[at] ?? 0));
     }
     for (const { log, startOffset } of this.#starts) log.moveStart(startOffset);
   }
 
   /** The frame could not be written: takes the batches back, the last one first. */
   noteFailed(): void {
-    for (let i = this.#logs.length - 1; i >= 0; i--) {
-      this.#logs[i]?.noteFailed(this.#baseOffsets[i] ?? 0);
+    for (let at = this.#batchCount - 1; at >= 0; at--) {
+      this.#logs[at]?.noteFailed(this.#baseOffsets[at] ?? 0);
     }
   }
 
   clear(): void {
     this.writer.reset();
-    this.body.length = 0;
-    this.#logs.length = 0;
-    this.#positions.length = 0;
-    this.#baseOffsets.length = 0;
-    this.#sizes.length = 0;
-    this.#maxTimestamps.length = 0;
-    this.#leaderEpochs.length = 0;
-    this.#starts.length = 0;
+    // Neither a batch nor a log is kept alive by a frame that is gone.
+    for (let at = 0; at < this.#batchCount; at++) {
+      this.#logs[at] = undefined;
+      this.body.pop();
+    }
+    this.#batchCount = 0;
+    if (this.#starts.length > 0) this.#starts = [];
   }
 }
