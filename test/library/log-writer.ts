@@ -1,7 +1,10 @@
-// Appends numbered records to a log until it is killed, and says what it was promised.
+// Appends numbered records to a log until it is killed, and says what it was promised. Paced, it goes
+// on only when it is told to, so that it is never far ahead of whoever reads beside it.
+import { once } from "node:events";
+
 import { type LogDurability, openLog } from "../../src/index.ts";
 
-const [directory = "", durability = "fsync"] = process.argv.slice(2);
+const [directory = "", durability = "fsync", pace = ""] = process.argv.slice(2);
 const isKnown = (name: string): name is LogDurability => ["fsync", "os", "buffered"].includes(name);
 if (!isKnown(durability)) throw new Error(durability);
 
@@ -18,5 +21,6 @@ for (;;) {
   if (durability === "fsync") await log.flush();
   if (durability === "buffered") await new Promise((resolve) => setImmediate(resolve));
   process.stdout.write(`${last}\n`);
-  await new Promise((resolve) => setImmediate(resolve));
+  if (pace === "paced") await once(process.stdin, "data");
+  else await new Promise((resolve) => setImmediate(resolve));
 }
