@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 
 import { LogError } from "../errors/index.ts";
+import { parseRange, type Range, rangeHelp } from "../values/index.ts";
 import {
   type OutputFlags,
   parseCount,
@@ -9,7 +10,6 @@ import {
   type PlaceFlags,
   printed,
 } from "./options.ts";
-import { parseRange, type Range, rangeHelp } from "./range.ts";
 import { templateHelp } from "./record-format.ts";
 
 export interface RecordFlags extends PlaceFlags, OutputFlags {

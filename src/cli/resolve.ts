@@ -1,6 +1,6 @@
 import { LogError } from "../errors/index.ts";
 import type { OffsetPlace, PartitionRange } from "../kafka/index.ts";
-import type { Point, Range } from "./range.ts";
+import type { Point, Range } from "../values/index.ts";
 import type { Session } from "./session.ts";
 
 /** First offset and end of a partition. */

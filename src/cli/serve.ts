@@ -18,6 +18,9 @@ interface ServeOptions {
   readonly set: ReadonlyMap<string, string>;
   readonly logLevel: LogLevel;
   readonly insecureListen: boolean;
+  readonly "http.proglog"?: string;
+  readonly "http.corsOrigin": readonly string[];
+  readonly "http.allowedHost": readonly string[];
 }
 
 const examples = `
@@ -29,10 +32,10 @@ Examples:
 export function registerServe(program: Command): void {
   program
     .command("serve")
-    .description("serve a directory to clients of Kafka until a signal ends it")
+    .description("serve a directory to clients of Kafka and HTTP until a signal ends it")
     .option("-d, --dir <directory>", "where everything is kept; made if need be", "./data")
     .addOption(addressOption("--kafka <host:port>", "the Kafka port", "127.0.0.1:9092"))
-    .addOption(addressOption("--http <host:port>", "health and metrics", "127.0.0.1:8080"))
+    .addOption(addressOption("--http <host:port>", "the HTTP port", "127.0.0.1:8080"))
     .addOption(
       new Option(
         "--advertised <host:port>",
@@ -50,6 +53,19 @@ export function registerServe(program: Command): void {
       new Option("--log-level <level>", "least level of events on stderr")
         .choices(["debug", "info", "warn", "error", "silent"])
         .default("info"),
+    )
+    .option("--http.proglog <topic>", "serve the REST contract of proglog at / over a topic")
+    .option(
+      "--http.cors-origin <origin>",
+      "let pages of an origin use the HTTP port; * for all; repeatable",
+      addName,
+      [],
+    )
+    .option(
+      "--http.allowed-host <name>",
+      "a further name of an HTTP port on loopback; repeatable",
+      addName,
+      [],
     )
     .option("--insecure-listen", "let other machines connect, without authentication", false)
     .addHelpText("after", examples)
@@ -77,6 +93,10 @@ function addSetting(
   return new Map([...settings, [text.slice(0, split), text.slice(split + 1)]]);
 }
 
+function addName(name: string, names: readonly string[]): readonly string[] {
+  return [...names, name];
+}
+
 async function serve(options: ServeOptions): Promise<void> {
   for (const at of [options.kafka, options.http]) refuseStrangers(at, options.insecureListen);
   const { jsonEvents, startServer } = await import("../server/index.ts");
@@ -89,6 +109,11 @@ async function serve(options: ServeOptions): Promise<void> {
     directory: options.dir,
     kafka: options.kafka,
     http: options.http,
+    httpOptions: {
+      proglogTopic: options["http.proglog"],
+      corsOrigins: options["http.corsOrigin"],
+      allowedHosts: options["http.allowedHost"],
+    },
     advertised: options.advertised,
     durability: options.durability,
     nodeId: options.nodeId,
@@ -153,7 +178,8 @@ function banner(options: ServeOptions, { kafkaPort, httpPort }: RunningServer): 
 Try:
   echo hello | kcat -P -b ${kafka} -t greetings
   kcat -C -b ${kafka} -t greetings -o beginning -e
-  curl ${http}/metrics
+  curl -d '{"value":"hello"}' ${http}/topics/greetings/records
+  curl ${http}/topics/greetings/partitions/0/records
 
 `;
 }

@@ -1,8 +1,8 @@
 import { LogError } from "../errors/index.ts";
 import type { TopicMetadata } from "../kafka/index.ts";
+import { parsePoint } from "../values/index.ts";
 import { confirm } from "./ask.ts";
 import { paint, showsColor } from "./paint.ts";
-import { parsePoint } from "./range.ts";
 import { type Extent, extentsOf, offsetsAt } from "./resolve.ts";
 import { formatTable, type Row, standardFormat } from "./rows.ts";
 import { counted, type Session, withSession } from "./session.ts";

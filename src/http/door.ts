@@ -1,88 +1,110 @@
-import type { Address, Env, HttpAnswerHeaders, HttpExchange, HttpListener } from "../env/index.ts";
-import { type MetricRegistry, prometheusContentType, prometheusText } from "../metrics/index.ts";
+import type { Broker } from "../broker/index.ts";
+import type { Address, Env, HttpExchange, HttpListener } from "../env/index.ts";
+import {
+  type Counter,
+  type MetricRegistry,
+  prometheusContentType,
+  prometheusText,
+} from "../metrics/index.ts";
+import { Gate, type GateOptions } from "./gate.ts";
+import { refuse, uncached } from "./problem.ts";
+import { ProglogRoutes, wantsPage } from "./proglog-routes.ts";
+import { RecordRoutes } from "./record-routes.ts";
+import { type Route, Router } from "./router.ts";
 
-export interface HttpDoorOptions {
-  readonly at: Address;
+export interface HttpDoorOptions extends Omit<GateOptions, "host"> {
+  readonly broker: Broker;
   /** Whether the server takes requests of its clients now. */
   readonly isReady: () => boolean;
   readonly metrics: MetricRegistry;
+  /** The topic behind proglog's contract; where absent `/` is nothing. */
+  readonly proglogTopic?: string | undefined;
 }
 
-/** Serves health and metrics. Rejects with the network's own error. */
-export function openHttpDoor(env: Env, options: HttpDoorOptions): Promise<HttpListener> {
-  return env.network.serveHttp(options.at, {
-    handle: (exchange) => {
-      const { status, headers, body } = answer(exchange, options);
-      exchange.answer(status, headers, body);
+/** Everything over HTTP, on one port. */
+export class HttpDoor {
+  readonly #env: Env;
+  readonly #options: HttpDoorOptions;
+  readonly #router: Router;
+  readonly #requests: Counter;
+  #listener: HttpListener | undefined;
+
+  /** Registers its metrics; listens to nobody before {@link HttpDoor.listen}. */
+  constructor(env: Env, options: HttpDoorOptions) {
+    this.#env = env;
+    this.#options = options;
+    const { broker, metrics, proglogTopic } = options;
+    this.#router = new Router([
+      ...healthRoutes(options),
+      ...new RecordRoutes({ env, broker }).routes,
+      ...(proglogTopic === undefined ? [] : new ProglogRoutes(broker, proglogTopic).routes),
+    ]);
+    this.#requests = metrics.counter("cordwood_http_requests_total", "Requests over HTTP.");
+    const gauge = (name: string, help: string, of: () => number | undefined): void => {
+      metrics.gauge(`cordwood_http_${name}`, help, () => of() ?? 0);
+    };
+    const stats = () => this.#listener?.stats();
+    gauge("connections", "Open connections.", () => stats()?.connections);
+    gauge("connections_accepted", "Since the start.", () => stats()?.connectionsAccepted);
+    gauge("connections_refused", "Since the start.", () => stats()?.connectionsRefused);
+    gauge("requests_in_flight", "Requests not answered yet.", () => stats()?.requestsInFlight);
+  }
+
+  /** The port listened on; 0 before. */
+  get port(): number {
+    return this.#listener?.port ?? 0;
+  }
+
+  /** Rejects with the network's own error. */
+  async listen(at: Address): Promise<void> {
+    const gate = new Gate({ ...this.#options, host: at.host });
+    this.#listener = await this.#env.network.serveHttp(at, {
+      handle: (asked) => {
+        this.#requests.add();
+        const exchange = gate.admit(asked);
+        if (exchange !== undefined) this.#answer(exchange);
+      },
+    });
+  }
+
+  /** Ends followers, lets what is in flight end within `graceMs`, closes the port. Idempotent. */
+  async close(graceMs = 0): Promise<void> {
+    await this.#listener?.close(graceMs);
+  }
+
+  #answer(exchange: HttpExchange): void {
+    const isPage = exchange.path === "/" && wantsPage(exchange);
+    if (!isPage && this.#router.answer(exchange)) return;
+    const places = this.#router.routes.map(({ path }) => path);
+    const known = [...new Set(places)].join(", ");
+    refuse(exchange, 404, `There is nothing at ${exchange.path.slice(0, 200)}; try ${known}`);
+  }
+}
+
+function healthRoutes({ isReady, metrics }: HttpDoorOptions): readonly Route[] {
+  const json = { "content-type": "application/json", ...uncached };
+  return [
+    {
+      // That this is answered at all is what it tells.
+      method: "GET",
+      path: "/health/live",
+      handle: ({ exchange }) => exchange.answer(200, json, '{"status":"live"}\n'),
     },
-  });
-}
-
-interface HttpAnswer {
-  readonly status: number;
-  readonly headers: HttpAnswerHeaders;
-  readonly body: string;
-}
-
-function answer(question: HttpExchange, { isReady, metrics }: HttpDoorOptions): HttpAnswer {
-  const page = pages.get(question.path);
-  if (page === undefined) {
-    return problem(
-      404,
-      `There is nothing at ${question.path}; try ${[...pages.keys()].join(", ")}`,
-    );
-  }
-  if (question.method !== "GET" && question.method !== "HEAD") {
-    const refused = problem(405, `${question.path} can only be read`);
-    return { ...refused, headers: { ...refused.headers, allow: "GET, HEAD" } };
-  }
-  return page({ isReady: isReady(), metrics });
-}
-
-interface Seen {
-  readonly isReady: boolean;
-  readonly metrics: MetricRegistry;
-}
-
-const pages: ReadonlyMap<string, (seen: Seen) => HttpAnswer> = new Map([
-  // That this is answered at all is what it tells.
-  ["/health/live", () => json(200, { status: "live" })],
-  [
-    "/health/ready",
-    ({ isReady }: Seen) =>
-      isReady ? json(200, { status: "ready" }) : problem(503, "The server starts or ends."),
-  ],
-  [
-    "/metrics",
-    ({ metrics }: Seen) => ({
-      status: 200,
-      headers: { "content-type": prometheusContentType, ...uncached },
-      body: prometheusText(metrics),
-    }),
-  ],
-]);
-
-const uncached = { "cache-control": "no-store" } as const;
-
-const titles: ReadonlyMap<number, string> = new Map([
-  [404, "Not found"],
-  [405, "Method not allowed"],
-  [503, "Not ready"],
-]);
-
-function problem(status: number, detail: string): HttpAnswer {
-  const body = { type: "about:blank", title: titles.get(status), status, detail };
-  const answered = json(status, body);
-  return {
-    ...answered,
-    headers: { ...answered.headers, "content-type": "application/problem+json" },
-  };
-}
-
-function json(status: number, body: object): HttpAnswer {
-  return {
-    status,
-    headers: { "content-type": "application/json", ...uncached },
-    body: `${JSON.stringify(body)}\n`,
-  };
+    {
+      method: "GET",
+      path: "/health/ready",
+      handle: ({ exchange }) => {
+        if (isReady()) exchange.answer(200, json, '{"status":"ready"}\n');
+        else refuse(exchange, 503, "The server starts or ends.");
+      },
+    },
+    {
+      method: "GET",
+      path: "/metrics",
+      handle: ({ exchange }) => {
+        const headers = { "content-type": prometheusContentType, ...uncached };
+        exchange.answer(200, headers, prometheusText(metrics));
+      },
+    },
+  ];
 }

@@ -1,7 +1,9 @@
 /**
- * The HTTP door: whether the server lives and serves, and what it counted.
+ * The HTTP door: records in and out as JSON, lines of it or bytes, and what the server says of itself.
  *
- * Promises an answer to every request, and for what goes wrong a problem document (RFC 9457).
- * Knows nothing of Kafka. Start reading at {@link openHttpDoor}.
+ * Promises an answer to every request, and for what goes wrong a problem document (RFC 9457) that
+ * names the field and the limit; that nothing is half-written; and that memory is bounded whatever a
+ * client sends or does not read. Decides nothing of topics and records that the broker decides.
+ * Knows nothing of Kafka. Start reading at {@link HttpDoor}; `docs/http.md` is the contract.
  */
-export { type HttpDoorOptions, openHttpDoor } from "./door.ts";
+export { HttpDoor, type HttpDoorOptions } from "./door.ts";

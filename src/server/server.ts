@@ -2,16 +2,18 @@ import { hostname } from "node:os";
 import { resolve } from "node:path";
 
 import { Broker } from "../broker/index.ts";
-import type { Address, Env, EventLog, Listener } from "../env/index.ts";
+import type { Address, Env, EventLog } from "../env/index.ts";
 import { nodeEnv } from "../env/node/index.ts";
 import { LogError } from "../errors/index.ts";
-import { openHttpDoor } from "../http/index.ts";
+import { HttpDoor, type HttpDoorOptions } from "../http/index.ts";
 import { kafkaHandlers, KafkaListener } from "../kafka/index.ts";
 import { MetricRegistry } from "../metrics/index.ts";
 import { observe, type ProcessWatch } from "./metrics.ts";
 
 /** Requests in flight have this long to be answered when the server ends. */
 const graceMs = 1_500;
+
+export type HttpOptions = Pick<HttpDoorOptions, "corsOrigins" | "allowedHosts" | "proglogTopic">;
 
 export interface ServerOptions {
   /** Where everything is kept; made where it is not there. */
@@ -20,6 +22,8 @@ export interface ServerOptions {
   readonly kafka?: Partial<Address> | undefined;
   /** 127.0.0.1, port 8080 by default. */
   readonly http?: Partial<Address> | undefined;
+  /** What HTTP serves and whom; see docs/http.md. */
+  readonly httpOptions?: HttpOptions | undefined;
   /** `fsync`, the default: acknowledged is on the disk. `os`: acknowledged is with the operating system. */
   readonly durability?: "fsync" | "os" | undefined;
   readonly nodeId?: number | undefined;
@@ -67,7 +71,7 @@ class Server implements RunningServer {
   readonly #metrics = new MetricRegistry();
   #broker: Broker | undefined;
   #kafka: KafkaListener | undefined;
-  #http: Listener | undefined;
+  #http: HttpDoor | undefined;
   #watch: ProcessWatch | undefined;
   #isReady = false;
   #closing: Promise<void> | undefined;
@@ -106,13 +110,17 @@ class Server implements RunningServer {
     this.#broker = broker;
     this.#watch = observe(this.#metrics, () => this.#kafka?.stats());
     const handlers = kafkaHandlers({ env, broker, metrics: this.#metrics });
+    const http = new HttpDoor(env, {
+      ...this.#options.httpOptions,
+      broker,
+      isReady: () => this.#isReady,
+      metrics: this.#metrics,
+    });
     this.#metrics.seal();
     const kafkaAt = addressOf(this.#options.kafka, 9092);
     const httpAt = addressOf(this.#options.http, 8080);
-    this.#http = await listening(
-      openHttpDoor(env, { at: httpAt, isReady: () => this.#isReady, metrics: this.#metrics }),
-      { what: "HTTP", at: httpAt },
-    );
+    await listening(http.listen(httpAt), { what: "HTTP", at: httpAt });
+    this.#http = http;
     this.#kafka = await listening(KafkaListener.listen(env, { at: kafkaAt, handlers }), {
       what: "Kafka",
       at: kafkaAt,
@@ -138,9 +146,8 @@ class Server implements RunningServer {
 
   async #close(): Promise<void> {
     this.#isReady = false;
-    await this.#kafka?.close(graceMs);
+    await Promise.all([this.#kafka?.close(graceMs), this.#http?.close(graceMs)]);
     await this.#broker?.close();
-    await this.#http?.close();
     this.#watch?.stop();
   }
 

@@ -9,6 +9,14 @@
 export { abortError } from "./abort-error.ts";
 export { murmur2, partitionOfKey } from "./murmur2.ts";
 export { appendPlaced, placeValues } from "./placed-values.ts";
+export {
+  parseDuration,
+  parsePoint,
+  parseRange,
+  type Point,
+  type Range,
+  rangeHelp,
+} from "./range.ts";
 export { outOfRange, type ReadFrom, timestampOf, wholeOffset } from "./read-from.ts";
 export type {
   SchemaInput,

@@ -1,4 +1,4 @@
-// Where to read from and up to, as text: one grammar for every command.
+// Where to read from and up to, as text: one grammar for the command line, HTTP and whoever shows records.
 //
 //   range  := point | [point] ".." [point]
 //   point  := "start" | "end" | N | "-" N | "@" time
@@ -82,6 +82,7 @@ function parseTime(time: string, text: string): Point {
   const isDate = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)?)?$/.test(time);
   // Without a zone a time is UTC, as everything is printed here, wherever the reader sits.
   const hasZone = /(Z|[+-]\d\d:\d\d)$/.test(time) || !time.includes("T");
+  // oxlint-disable-next-line no-restricted-globals -- parses a text; no clock is read
   const timeMs = isDate ? Date.parse(hasZone ? time : `${time}Z`) : Number.NaN;
   if (Number.isNaN(timeMs)) {
     throw wrong(text, text, "a time is like 2026-11-20T08:00:00Z, 2026-11-20, -1h or now");
