@@ -27,12 +27,33 @@ const writes = ["write"] as const;
 export const faults: readonly Fault[] = [
   {
     name: "EIO",
-    kinds: ["open", "list", "read", "write", "rename", "remove"],
+    kinds: [
+      "open",
+      "list",
+      "read",
+      "write",
+      "truncate",
+      "rename",
+      "remove",
+      "makeDirectory",
+      "freeBytes",
+      "lock",
+    ],
     code: "EIO",
     writtenBytes: 0,
   },
-  { name: "ENOSPC", kinds: ["open", "write", "rename"], code: "ENOSPC", writtenBytes: 0 },
-  { name: "EDQUOT", kinds: ["open", "write", "rename"], code: "EDQUOT", writtenBytes: 0 },
+  {
+    name: "ENOSPC",
+    kinds: ["open", "write", "rename", "makeDirectory"],
+    code: "ENOSPC",
+    writtenBytes: 0,
+  },
+  {
+    name: "EDQUOT",
+    kinds: ["open", "write", "rename", "makeDirectory"],
+    code: "EDQUOT",
+    writtenBytes: 0,
+  },
   { name: "EINTR", kinds: ["open", "read", "write"], code: "EINTR", writtenBytes: 0 },
   { name: "EMFILE", kinds: ["open", "list", "syncDirectory"], code: "EMFILE", writtenBytes: 0 },
   { name: "short write", kinds: writes, code: "ENOSPC", writtenBytes: 150 },
@@ -44,15 +65,18 @@ export const faults: readonly Fault[] = [
 export async function failCall(fault: Fault, n: number): Promise<boolean> {
   let count = 0;
   let isHit = false;
+  let mustEnd = false;
   const disk = new Disks({
     onCall: ({ kind, path }) => {
       if (!fault.kinds.includes(kind) || ++count !== n) return;
       isHit = true;
+      mustEnd = kind === "sync" && path.endsWith(".wal") && script.isServing;
       throw diskError(fault.code, path, fault.writtenBytes);
     },
   });
   const script = new Script(disk);
   await script.play();
+  if (mustEnd && !script.hasEnded) throw new Violation("it went on after a failed sync of its log");
   await script.check(disk);
   return isHit;
 }
@@ -74,11 +98,22 @@ class Script {
   #env: StageEnv;
   #broker: Broker | undefined;
   readonly #fatal: LogError[] = [];
+  #isServing = false;
   #serial = 0;
 
   constructor(disk: Disk) {
     this.#disk = disk;
     this.#env = envOn(disk, 1);
+  }
+
+  /** Whether a broker is open, and not about to close. */
+  get isServing(): boolean {
+    return this.#isServing;
+  }
+
+  /** Whether the process was told to end. */
+  get hasEnded(): boolean {
+    return this.#fatal.length > 0;
   }
 
   async play(): Promise<void> {
@@ -96,6 +131,7 @@ class Script {
     await this.#commit("a", 2);
     await this.#commit("b", 1);
     if (this.#fatal.length > 0) return;
+    this.#isServing = false;
     await this.#env.run(this.#broker?.close() ?? Promise.resolve()).catch(() => undefined);
     this.#env = envOn(this.#disk, 2);
     if (!(await this.#open())) return;
@@ -124,6 +160,7 @@ class Script {
     for (let tries = 0; tries < 3; tries++) {
       try {
         this.#broker = await openBroker(this.#env, this.#fatal);
+        this.#isServing = true;
         return true;
       } catch {
         // It is started again, as a supervisor would.
