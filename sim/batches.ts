@@ -6,13 +6,14 @@ export interface BatchIdentity {
   readonly baseSequence: number;
 }
 
-/** A batch of records with these values. */
+/** A batch of records with these values, all of one key where there is one. */
 export function batchOf(
   values: readonly string[],
   timestampMs: number,
-  identity?: BatchIdentity,
+  { key, ...identity }: Partial<BatchIdentity> & { readonly key?: string | undefined } = {},
 ): Uint8Array {
   const builder = new BatchBuilder({ codec: "none", ...identity });
-  for (const value of values) builder.append(timestampMs, undefined, Buffer.from(value));
+  const keyBytes = key === undefined ? undefined : Buffer.from(key);
+  for (const value of values) builder.append(timestampMs, keyBytes, Buffer.from(value));
   return new Uint8Array(builder.finish());
 }

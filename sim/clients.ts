@@ -14,6 +14,12 @@ import type { TraceHash } from "./trace-hash.ts";
 
 const topicsMax = 4;
 const partitionsMax = 4;
+/** Keys in use in topics that are compacted. */
+const keysMax = 3;
+const compactedSettings = [
+  ["cleanup.policy", "compact"],
+  ["min.cleanable.dirty.ratio", "0.1"],
+] as const;
 
 /** What all clients share. */
 export interface ClientShare {
@@ -117,13 +123,19 @@ export class Clients {
   async #create(life: Life): Promise<void> {
     const { random, ledger } = this.#share;
     const number = random.below(topicsMax + 1);
-    // Its name tells whether a topic has retention, also where its creation was never answered.
-    const isRetained = number % 3 === 2;
-    const name = `${isRetained ? "retained" : "t"}${number}`;
+    // Its name tells what a topic has, also where its creation was never answered.
+    const kind = number % 3 === 2 ? "retained" : number === 1 ? "compacted" : "t";
+    const name = `${kind}${number}`;
     if (life.broker.topicNamed(name) !== undefined) return;
     // Of one whose creation was never answered nobody knows the id: the name is not used again.
     if (ledger.topics.some((one) => one.name === name && one.topicId === undefined)) return;
-    const settings = new Map(isRetained ? [["retention.bytes", String(random.below(5_000))]] : []);
+    const settings = new Map(
+      kind === "retained"
+        ? [["retention.bytes", String(random.below(5_000))]]
+        : kind === "compacted"
+          ? compactedSettings
+          : [],
+    );
     const partitionCount = 1 + random.below(3);
     const facts = ledger.topicSent(name, partitionCount);
     const [created] = await life.broker.createTopics([{ name, partitionCount, settings }]);
@@ -180,8 +192,10 @@ export class Clients {
     const values = Array.from({ length: 1 + random.below(4) }, () => this.#value(producer));
     const place = `${partition.topicId}/${partition.index}`;
     const nowMs = life.env.clock.wallMs();
-    const send = ledger.sent(place, { producer, isIdempotent: false, values });
-    const outcome: AppendOutcome = partition.append(batchOf(values, nowMs), nowMs);
+    const isKeyed = life.broker.topicById(partition.topicId)?.name.startsWith("compacted") === true;
+    const key = isKeyed ? `k${random.below(keysMax)}` : undefined;
+    const send = ledger.sent(place, { producer, isIdempotent: false, values, key });
+    const outcome: AppendOutcome = partition.append(batchOf(values, nowMs, { key }), nowMs);
     whenSettled([outcome], () => {
       const error = settled(outcome);
       trace.note(`${values[0]?.slice(0, 12)} ${error?.code ?? "acked"}`);

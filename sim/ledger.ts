@@ -18,6 +18,8 @@ export interface Send {
   readonly index: number;
   readonly isIdempotent: boolean;
   readonly values: readonly string[];
+  /** Of all its records. Of those with one key a compaction keeps the last. */
+  readonly key: string | undefined;
   readonly sentAt: number;
   ackedAt: number;
   baseOffset: number;
@@ -50,6 +52,8 @@ interface PartitionFacts {
   readonly seen: { readonly highWatermark: number; readonly at: number }[];
   /** Retention may have moved the start from here on. */
   retainedAt: number;
+  /** A compaction may have removed records from here on. */
+  compactedAt: number;
 }
 
 export interface TopicFacts {
@@ -106,11 +110,15 @@ export class Ledger {
     this.topics.splice(this.topics.indexOf(facts), 1);
   }
 
-  sent(place: string, send: Pick<Send, "producer" | "isIdempotent" | "values">): Send {
+  sent(
+    place: string,
+    send: Pick<Send, "producer" | "isIdempotent" | "values"> & Partial<Pick<Send, "key">>,
+  ): Send {
     const facts = this.#partition(place);
     const index = facts.countOf.get(send.producer) ?? 0;
     facts.countOf.set(send.producer, index + 1);
     const made: Send = {
+      key: undefined,
       ...send,
       index,
       sentAt: this.now(),
@@ -144,6 +152,11 @@ export class Ledger {
   retained(place: string): void {
     const facts = this.#partition(place);
     facts.retainedAt = Math.min(facts.retainedAt, this.now());
+  }
+
+  compacted(place: string): void {
+    const facts = this.#partition(place);
+    facts.compactedAt = Math.min(facts.compactedAt, this.now());
   }
 
   /** A high watermark was visible: what is below it must never go away. */
@@ -195,12 +208,16 @@ export class Ledger {
     for (const { topicId = "", ackedAt, deleteSentAt, deleteAckedAt } of this.topics) {
       marks.push(topicId, +(ackedAt <= at), +(deleteSentAt <= at), +(deleteAckedAt <= at));
     }
-    for (const { sends, deletions, seen, retainedAt } of this.#partitions.values()) {
+    for (const { sends, deletions, seen, retainedAt, compactedAt } of this.#partitions.values()) {
       for (const { sentAt, ackedAt } of sends) marks.push(+(sentAt <= at) + +(ackedAt <= at));
       for (const { before, sentAt, ackedAt } of deletions) {
         marks.push(before, +(sentAt <= at) + +(ackedAt <= at));
       }
-      marks.push(+(retainedAt <= at), seen.filter((one) => one.at <= at).length);
+      marks.push(
+        +(retainedAt <= at),
+        +(compactedAt <= at),
+        seen.filter((one) => one.at <= at).length,
+      );
     }
     for (const commits of this.#commits.values()) {
       for (const { sentAt, ackedAt } of commits) marks.push(+(sentAt <= at) + +(ackedAt <= at));
@@ -225,6 +242,7 @@ export class Ledger {
       for (const partition of partitions) {
         const place = `${topicId}/${partition.index}`;
         if (name.startsWith("retained")) this.#partition(place).retainedAt = 0;
+        if (name.startsWith("compacted")) this.#partition(place).compactedAt = 0;
         // Retention goes on meanwhile.
         for (let start = -1; start !== partition.logStartOffset;) {
           start = partition.logStartOffset;
@@ -259,16 +277,21 @@ export class Ledger {
       for (const { offset, value } of found) this.read(place, offset, value);
     }
     const values = new Map(found.map(({ offset, value }) => [offset, value]));
-    for (const [i, { offset }] of found.entries()) {
-      if (offset !== start + i) fail(`offset ${start + i} is missing: ${offset} follows`);
+    const newest = new Map<string, number>();
+    if (facts.compactedAt <= at) {
+      for (const { offset, value } of found) {
+        const key = facts.sendOf.get(value)?.key;
+        if (key !== undefined) newest.set(key, offset);
+      }
     }
-    if (found.length !== highWatermark - start) fail(`only ${found.length} records are there`);
+    checkGaps(facts, { found, start, highWatermark, newest, at }, fail);
     const firstOffsets = this.#checkFound(facts, found, at, fail);
     for (const send of facts.sends) {
       if (send.ackedAt > at) continue;
       for (const [i, value] of send.values.entries()) {
         const offset = send.baseOffset + i;
-        if (offset >= start && values.get(offset) !== value) {
+        const isCompacted = !values.has(offset) && isSuperseded(newest, send.key, offset);
+        if (offset >= start && values.get(offset) !== value && !isCompacted) {
           fail(`${nameOf(send)} was acknowledged at ${offset}; there is ${values.get(offset)}`);
         }
       }
@@ -340,6 +363,7 @@ export class Ledger {
         deletions: [],
         seen: [],
         retainedAt: never,
+        compactedAt: never,
       };
       this.#partitions.set(place, facts);
     }
@@ -359,6 +383,50 @@ function checkTopic(broker: Broker, topic: TopicFacts, at: number): void {
   if ((open?.partitions.length ?? 0) < topic.partitionCount) {
     throw new Violation(`topic ${name} has lost partitions`);
   }
+}
+
+/** Whether a newer record of the same key is there, so that a compaction may have removed this one. */
+function isSuperseded(
+  newest: ReadonlyMap<string, number>,
+  key: string | undefined,
+  offset: number,
+): boolean {
+  return key !== undefined && (newest.get(key) ?? -1) > offset;
+}
+
+/** Offsets without a record are those that a compaction may have emptied. */
+function checkGaps(
+  facts: PartitionFacts,
+  log: {
+    readonly found: readonly Found[];
+    readonly start: number;
+    readonly highWatermark: number;
+    /** Offset of the newest record of each key; empty where nothing was compacted. */
+    readonly newest: ReadonlyMap<string, number>;
+    readonly at: number;
+  },
+  fail: (what: string) => never,
+): void {
+  const { found, start, highWatermark, newest, at } = log;
+  const here = new Set(found.map(({ offset }) => offset));
+  // Where a batch is that nobody was told of, nobody knows.
+  let untold = 0;
+  const told = new Map<number, Send>();
+  for (const send of facts.sends) {
+    if (send.sentAt > at) continue;
+    if (send.ackedAt <= at) {
+      for (const i of send.values.keys()) told.set(send.baseOffset + i, send);
+    } else if (send.refusedAt > at && isSuperseded(newest, send.key, -1)) {
+      untold += send.values.length;
+    }
+  }
+  for (let offset = start; offset < highWatermark; offset++) {
+    if (here.has(offset)) continue;
+    const send = told.get(offset);
+    const isCompacted = send === undefined ? untold-- > 0 : isSuperseded(newest, send.key, offset);
+    if (!isCompacted) fail(`offset ${offset} is missing, of ${found.length} records`);
+  }
+  if (found.some(({ offset }, i) => offset <= (found[i - 1]?.offset ?? -1))) fail("out of order");
 }
 
 /** Batches of one producer are in the order in which it sent them; an idempotent one leaves no gap. */

@@ -18,6 +18,8 @@ const storeSizes = {
   checkpointMs: 3_600_000,
 };
 export const directory = "/store";
+/** Its records have a key, all the same one. */
+const keyedTopic = "b";
 const turnsMax = 1_000;
 const payload = "x".repeat(600);
 
@@ -141,12 +143,14 @@ export class Stage {
   /** Appends a batch of a producer that never sends again. */
   append(topic: string, recordCount: number): void {
     const values = this.#values(topic, recordCount);
+    const key = topic === keyedTopic ? "k" : undefined;
     const send = this.ledger.sent(this.placeOf(topic), {
       producer: "plain",
       isIdempotent: false,
       values,
+      key,
     });
-    this.#append(topic, batchOf(values, this.env.clock.wallMs()), send);
+    this.#append(topic, batchOf(values, this.env.clock.wallMs(), { key }), send);
   }
 
   appendIdempotent(topic: string): void {
