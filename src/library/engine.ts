@@ -13,7 +13,7 @@ export interface FileLimits {
   readonly segmentBytes?: number | undefined;
   /** A file of the write-ahead log is left for a new one at this size. Default 64 MiB. */
   readonly walFileBytes?: number | undefined;
-  /** Segments are made, and the write-ahead log let go, when it has grown by this much. Default 256 MiB. */
+  /** Segments are made, and the write-ahead log let go, when it has grown by this much, and from a quarter of it on as soon as little is written. Default 1 GiB. */
   readonly checkpointBytes?: number | undefined;
   /** The same by count of batches, which bounds the time of a restart. Default 500,000. */
   readonly checkpointBatches?: number | undefined;

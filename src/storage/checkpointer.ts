@@ -23,9 +23,17 @@ const SEGMENT_BYTES = 64 << 20;
 /** A partition with fewer new bytes than this shares a segment with others of its kind. */
 const OWN_SEGMENT_BYTES_MIN = 4 << 20;
 const COPY_BYTES = 1 << 20;
-const CHECKPOINT_BYTES = 256 << 20;
+const CHECKPOINT_BYTES = 1 << 30;
 const CHECKPOINT_BATCHES = 500_000;
 const CHECKPOINT_MS = 5 * 60_000;
+/** From this part of the limits on, a checkpoint is made as soon as the store has little else to do. */
+const LULL_SHARE = 1 / 4;
+/** Little is fewer bytes and batches than these in such a time. */
+const LULL_MS = 100;
+const LULL_BYTES = 4 << 20;
+const LULL_BATCHES = 5_000;
+/** Only on a disk with free room for this many times what makes a checkpoint due. */
+const ROOM_TO_WAIT = 4;
 /** After a failure, for example a full disk, the next try waits this long. */
 const RETRY_MS = 10_000;
 
@@ -36,6 +44,7 @@ interface CheckpointHost {
   readonly stats: StoreStats;
   flush(): void;
   syncWal(): Promise<number>;
+  syncCut(fileNumber: number): Promise<void>;
 }
 
 interface CheckpointerParts {
@@ -82,6 +91,7 @@ export class Checkpointer {
   #bytes = 0;
   #batches = 0;
   #timer: Timer | undefined;
+  #lullTimer: Timer | undefined;
   #running: Promise<void> | undefined;
   #isStopped = false;
   #isRetryDue = false;
@@ -112,12 +122,38 @@ export class Checkpointer {
   noteWritten(bytes: number, batches: number): void {
     this.#bytes += bytes;
     this.#batches += batches;
-    const { options } = this.#parts;
-    const isDue =
-      this.#bytes >= (options.checkpointBytes ?? CHECKPOINT_BYTES) ||
-      this.#batches >= (options.checkpointBatches ?? CHECKPOINT_BATCHES);
-    if (isDue && !this.#isRetryDue) this.request();
-    else this.#arm(options.checkpointMs ?? CHECKPOINT_MS);
+    if (this.#isDue(1) && !this.#isRetryDue) this.request();
+    else if (this.#isDue(LULL_SHARE) && !this.#isRetryDue) this.#awaitLull();
+    else this.#arm(this.#parts.options.checkpointMs ?? CHECKPOINT_MS);
+  }
+
+  /** Whether this share of what makes a checkpoint due was written. */
+  #isDue(share: number): boolean {
+    const { checkpointBytes, checkpointBatches } = this.#parts.options;
+    return (
+      this.#bytes >= share * (checkpointBytes ?? CHECKPOINT_BYTES) ||
+      this.#batches >= share * (checkpointBatches ?? CHECKPOINT_BATCHES)
+    );
+  }
+
+  /** Asks for a checkpoint once there was little to write for a while: until then it would take from those who write. */
+  #awaitLull(): void {
+    if (this.#lullTimer !== undefined || this.#running !== undefined || this.#isStopped) return;
+    const [bytes, batches] = [this.#bytes, this.#batches];
+    this.#lullTimer = this.#parts.env.timers.after(LULL_MS, () => {
+      this.#lullTimer = undefined;
+      if (this.#running !== undefined || !this.#isDue(LULL_SHARE)) return;
+      const isLull = this.#bytes - bytes < LULL_BYTES && this.#batches - batches < LULL_BATCHES;
+      if (isLull || !this.#hasRoomToWait()) this.request();
+      else this.#awaitLull();
+    });
+  }
+
+  /** Segments need as much room as the WAL that they are made from, which goes only afterwards. */
+  #hasRoomToWait(): boolean {
+    const { env, options } = this.#parts;
+    const limit = options.checkpointBytes ?? CHECKPOINT_BYTES;
+    return env.disk.freeBytes(options.directory) > ROOM_TO_WAIT * limit;
   }
 
   #arm(ms: number): void {
@@ -163,6 +199,7 @@ export class Checkpointer {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#timer?.cancel();
+    this.#lullTimer?.cancel();
     // Whoever asked for it was told of its failure.
     await this.#running?.catch(() => undefined);
   }
@@ -178,7 +215,7 @@ export class Checkpointer {
       const dead = [...this.#dead];
       this.#bytes = 0;
       this.#batches = 0;
-      await host.syncWal();
+      await host.syncCut(cut.fileNumber);
       const chosen = segmentsToMerge(
         logs.flatMap((one) => one.runs),
         this.#parts.options.segmentBytes ?? SEGMENT_BYTES,

@@ -17,9 +17,9 @@ export interface StoreOptions {
   readonly walFileBytes?: number;
   /** A segment is closed at this size. Default 64 MiB. */
   readonly segmentBytes?: number;
-  /** A checkpoint is made when the WAL grew by this much. Default 256 MiB. */
+  /** A checkpoint is made when the WAL grew by this much, and from a quarter of it on as soon as little is written. Default 1 GiB. */
   readonly checkpointBytes?: number;
-  /** A checkpoint is made when the WAL got this many batches: it bounds the time of a restart. Default 500,000. */
+  /** The same for batches in the WAL: it bounds the time of a restart. Default 500,000. */
   readonly checkpointBatches?: number;
   /** A checkpoint is made this long after the first write since the last one. Default 5 minutes. */
   readonly checkpointMs?: number;

@@ -160,6 +160,26 @@ export class FileWal {
     return target;
   }
 
+  /**
+   * Puts the file that begins at or holds a cut on the device, with its name, so that recovery finds
+   * where to go on. Of the files before it nothing is promised: they go once a checkpoint is durable.
+   * A rejection is final, as that of {@link FileWal.sync}.
+   */
+  syncCut(fileNumber: number): Promise<void> {
+    const done = this.#syncCutAfter(this.#lastSync, fileNumber);
+    this.#lastSync = done;
+    return done.then(() => undefined);
+  }
+
+  async #syncCutAfter(before: Promise<number>, fileNumber: number): Promise<number> {
+    const target = await before;
+    const isDirectoryUnsynced = this.#isDirectoryUnsynced;
+    this.#isDirectoryUnsynced = false;
+    await this.file(fileNumber).file.sync();
+    if (isDirectoryUnsynced) await this.#disk.syncDirectory(this.#identity.directory);
+    return target;
+  }
+
   file(fileNumber: number): WalFile {
     const file = this.#files.get(fileNumber);
     invariant(file !== undefined, "an index points only into files that are kept");

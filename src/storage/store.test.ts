@@ -14,7 +14,7 @@ import {
   readAll,
   TOPIC,
 } from "../../test/fixtures/store.ts";
-import { diskError, MemoryDisk, memoryEnv, seededFates } from "../env/index.ts";
+import { diskError, MemoryDisk, type MemoryEnv, memoryEnv, seededFates } from "../env/index.ts";
 import { LogError } from "../errors/index.ts";
 import { BatchHeader, patchBatch } from "../records/index.ts";
 import { verifyStore } from "./inspect.ts";
@@ -30,6 +30,12 @@ async function settle({ env, store }: OpenedStore): Promise<void> {
   store.flush();
   await env.run(store.syncWal());
   while (store.durableSequence < store.writtenSequence) await Promise.resolve();
+}
+
+function passing({ timers }: MemoryEnv, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    timers.after(ms, resolve);
+  });
 }
 
 function walBytes(disk: MemoryDisk, name: string): Uint8Array {
@@ -204,6 +210,67 @@ describe("checkpoints and segments", () => {
     await settle(opened);
     await opened.env.run(opened.store.checkpoint());
     assert.ok(opened.store.stats.checkpoints >= 1 && log.runs.length >= 1);
+  });
+
+  test("a checkpoint waits for a lull from a quarter of its limit on, and no longer than its limit", async () => {
+    const { store, env } = await openStore(undefined, {
+      durability: "os",
+      checkpointBytes: 64 << 20,
+      checkpointBatches: 80_000,
+    });
+    const log = store.openLog(TOPIC, 0);
+    const write = (batches: number): void => {
+      for (let i = 0; i < batches; i++) append(store, log);
+      store.flush();
+    };
+    // Each time is a lull's, and what is written in it is not little.
+    const made: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      write(15_000);
+      await env.run(passing(env, 100));
+      made.push(store.stats.checkpoints);
+    }
+    assert.deepEqual(made, [0, 0, 0, 0, 0]);
+    await env.run(passing(env, 101));
+    assert.equal(store.stats.checkpoints, 1, "nothing is written");
+    write(19_999);
+    await env.run(passing(env, 1_000));
+    assert.equal(store.stats.checkpoints, 1, "less than a quarter");
+    write(60_001);
+    await env.run(passing(env, 1));
+    assert.equal(store.stats.checkpoints, 2, "the limit");
+    assert.deepEqual(await readAll(log), expected(0, log.endOffset));
+  });
+
+  test("a checkpoint does not wait for a lull where the disk has little room", async () => {
+    const disk = new MemoryDisk({ capacityBytes: 15 << 20 });
+    const { store, env } = await openStore(disk, { durability: "os", checkpointBytes: 4 << 20 });
+    const log = store.openLog(TOPIC, 0);
+    for (let round = 0; round < 8; round++) {
+      for (let i = 0; i < 6_000; i++) append(store, log);
+      store.flush();
+      await env.run(passing(env, 100));
+    }
+    assert.ok(store.stats.checkpoints > 1);
+  });
+
+  test("with durability os all before a checkpoint outlives a power cut, though the WAL was not synced", async () => {
+    for (let seed = 0; seed < 40; seed++) {
+      const opened = await openStore(undefined, { durability: "os", walFileBytes: 64 << 10 });
+      const log = opened.store.openLog(TOPIC, 0);
+      for (let i = 0; i < 40 + seed; i++) append(opened.store, log, { recordCount: 200 });
+      opened.store.flush();
+      const kept = log.endOffset;
+      const { syncs } = opened.store.stats;
+      await opened.env.run(opened.store.checkpoint());
+      assert.equal(opened.store.stats.syncs, syncs);
+      for (let i = 0; i < 10; i++) append(opened.store, log, { recordCount: 200 });
+      opened.store.flush();
+      const again = await openStore(opened.env.disk.crash(seededFates(seed)));
+      const recovered = again.store.openLog(TOPIC, 0);
+      assert.ok(recovered.endOffset >= kept, `seed ${seed}: ${recovered.endOffset} of ${kept}`);
+      assert.deepEqual(await readAll(recovered), expected(0, recovered.endOffset));
+    }
   });
 
   test("small segments are merged eight at a time, and nothing of a partition is lost or moved", async () => {

@@ -259,6 +259,23 @@ export class Store {
     }
   }
 
+  /**
+   * Puts on the device what a checkpoint needs of the WAL. Acknowledged with the operating system's
+   * word alone, batches before the cut get there as part of the checkpoint's segments, and only so.
+   * @throws LogError `storage_failed`: final, and the owner was told.
+   */
+  async syncCut(fileNumber: number): Promise<void> {
+    if (this.durability === "fsync") {
+      await this.syncWal();
+      return;
+    }
+    try {
+      await this.#wal.syncCut(fileNumber);
+    } catch (error) {
+      throw this.#failForEver(error);
+    }
+  }
+
   #markIfIdle(): void {
     this.#markTimer = undefined;
     if (this.#refusal !== undefined || this.#syncing !== undefined) return;
