@@ -73,8 +73,8 @@ test("importing the package loads next to nothing, and the first store no server
   );
   assert.ok(imported < 400 * 1024, `${imported} bytes at the import`);
   assert.ok(importMs < 40, `${importMs} ms`);
-  // With all comments; it holds no protocol, no server and no command line.
-  assert.ok(opened < 900 * 1024, `${opened} bytes with the first store`);
+  // The loader of the native checksum, which is not installed here, is 28 KiB more.
+  assert.ok(opened < 372 * 1024, `${opened} bytes with the first store`);
 });
 
 function kib(bytes: number): string {
