@@ -331,6 +331,82 @@ describe("on a directory", () => {
   });
 });
 
+function exported(fields: Readonly<Record<string, unknown>>): string {
+  const whole = { partition: 0, timestamp: 1_700_000_000_000, key: null, headers: [], ...fields };
+  return `${JSON.stringify(whole)}\n`;
+}
+
+function withoutOffsets(out: string): unknown[] {
+  return rows(out)
+    .map((record) => ({ ...record, offset: undefined }))
+    .toSorted((left, right) => left.partition - right.partition);
+}
+
+describe("export and import", () => {
+  let server: TestServer;
+  let directory = "";
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), "cordwood-cli-"));
+    server = await startServer();
+  });
+  after(async () => {
+    await server.stop();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  test("records go from a directory to a server and back, and nothing of them changes", async () => {
+    const at = `file:${directory}/one`;
+    const sent = [
+      exported({
+        key: "k",
+        value: "ü\n\u0000",
+        headers: [
+          ["h", "1"],
+          ["a", null],
+          ["h", { base64: "/w==" }],
+        ],
+      }),
+      exported({ key: { base64: "/v8=" }, value: { base64: "AAH/" }, timestamp: 5 }),
+      exported({ partition: 1, key: "", value: "" }),
+      exported({ partition: 1, key: "k", value: null, timestamp: 1_700_000_000_001 }),
+    ].join("");
+    await ok(at, ["topic", "import", "t", "--partitions", "2"], sent);
+    const first = await ok(at, ["topic", "export", "t"]);
+    assert.deepEqual(withoutOffsets(first), withoutOffsets(sent));
+    const there = `kafka://${server.bootstrap}`;
+    await writeFile(join(directory, "export.ndjson"), first);
+    const file = join(directory, "export.ndjson");
+    await ok(there, ["topic", "import", "t", file, "--partitions", "2", "--codec", "zstd"]);
+    const second = await ok(there, ["topic", "export", "t"]);
+    assert.deepEqual(withoutOffsets(second), withoutOffsets(sent));
+    assert.equal(rows(await ok(there, ["topic", "export", "t", "-p", "1", "-o", "-1"])).length, 1);
+    await ok(there, ["topic", "import", "single", file, "--partitions", "1", "--replace"]);
+    assert.equal(rows(await ok(there, ["topic", "export", "single"])).length, 4);
+  });
+
+  test("a line that is wrong is named, and those before it are written", async () => {
+    const at = `file:${directory}/two`;
+    const input = `${exported({ value: "a" })}${exported({ value: "b" })}{"value":7}\n${exported({ value: "c" })}`;
+    const wrong = await run(at, ["topic", "import", "t", "--partitions", "1"], { input });
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.err, /line 3: the value is 7; expected a text/);
+    assert.equal(rows(await ok(at, ["topic", "export", "t"])).length, 2);
+    const far = await run(at, ["topic", "import", "t"], {
+      input: exported({ partition: 1, value: "d" }),
+    });
+    assert.equal(far.code, 3);
+    assert.match(far.err, /line 1: t has 1 partition, and no 1/);
+    const missing = await run(at, ["topic", "import", "none"], { input });
+    assert.equal(missing.code, 3);
+    const file = join(directory, "bad.ndjson");
+    await writeFile(file, "{}\n");
+    assert.match(
+      (await run(at, ["topic", "import", "t", file])).err,
+      /bad\.ndjson:1: there is no value/,
+    );
+  });
+});
+
 test("nobody at the address is unreachable, a wrong address is usage", async () => {
   assert.equal((await run("kafka://127.0.0.1:1", ["topic", "list"])).code, 6);
   assert.equal((await run("http://127.0.0.1:1", ["topic", "list"])).code, 2);
@@ -340,7 +416,9 @@ test("nobody at the address is unreachable, a wrong address is usage", async () 
 test("each command has help with three examples", async () => {
   const commands = [
     ...["produce", "consume", "tail", "get", "count", "version"].map((name) => [name]),
-    ...["list", "create", "describe", "alter", "delete", "truncate"].map((name) => ["topic", name]),
+    ...["list", "create", "describe", "alter", "delete", "truncate", "export", "import"].map(
+      (name) => ["topic", name],
+    ),
     ...["list", "describe", "lag", "seek", "delete"].map((name) => ["group", name]),
     ...["list", "dump", "verify"].map((name) => ["storage", name]),
   ];

@@ -1,7 +1,6 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Command } from "commander";
 
-import { LogError } from "../errors/index.ts";
-import { parseRange, type Range, rangeHelp } from "../values/index.ts";
+import { type Range, rangeHelp } from "../values/index.ts";
 import {
   type OutputFlags,
   parseCount,
@@ -9,6 +8,7 @@ import {
   placed,
   type PlaceFlags,
   printed,
+  ranged,
 } from "./options.ts";
 import { templateHelp } from "./record-format.ts";
 
@@ -129,24 +129,8 @@ function registerCount(program: Command): void {
     });
 }
 
-function ranged(command: Command): Command {
-  return command.addOption(
-    new Option("-o, --range <range>", "what to read")
-      .argParser(readRange)
-      .default(parseRange("start"), "start"),
-  );
-}
-
 function formatted(command: Command, flags: string): Command {
   return command
     .option(flags, "how each record is printed")
     .option("--json", "values are JSON: print what they hold", false);
-}
-
-function readRange(text: string): Range {
-  try {
-    return parseRange(text);
-  } catch (thrown) {
-    throw new InvalidArgumentError(LogError.from(thrown).message);
-  }
 }

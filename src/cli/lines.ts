@@ -3,6 +3,9 @@ import { LogError } from "../errors/index.ts";
 /** A line that is longer is no line of text any more. */
 export const lineBytesMax = 64 * 1024 * 1024;
 
+/** A line that is not what it has to be; whoever reads the file adds its name and the number of the line. */
+export class BadLine extends Error {}
+
 /**
  * Cuts chunks of bytes into lines, without their line breaks; bytes behind the last line break are a
  * line too. A line is a view of the chunk that ends it, valid until the next chunk.

@@ -2,6 +2,8 @@
 
 import { type Command, InvalidArgumentError, Option } from "commander";
 
+import { LogError } from "../errors/index.ts";
+import { parseRange, type Range } from "../values/index.ts";
 import { standardUrl } from "./location.ts";
 import { type OutputFormat, outputFormats } from "./rows.ts";
 
@@ -36,6 +38,30 @@ export function printed(command: Command, short = true): Command {
 /** Adds `--yes` for verbs that cannot be undone. */
 export function confirmed(command: Command): Command {
   return command.option("-y, --yes", "do it without asking", false);
+}
+
+/** Adds `--range`. */
+export function ranged(command: Command): Command {
+  return command.addOption(
+    new Option("-o, --range <range>", "what to read")
+      .argParser(readRange)
+      .default(parseRange("start"), "start"),
+  );
+}
+
+function readRange(text: string): Range {
+  try {
+    return parseRange(text);
+  } catch (thrown) {
+    throw new InvalidArgumentError(LogError.from(thrown).message);
+  }
+}
+
+/** How what is written is compressed. */
+export function codecOption(): Option {
+  return new Option("--codec <codec>", "compression of the batches")
+    .choices(["none", "gzip", "snappy", "lz4", "zstd"])
+    .default("none");
 }
 
 export function parseCount(text: string): number {

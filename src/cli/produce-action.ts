@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 
 import { LogError } from "../errors/index.ts";
 import type { Acks, OutgoingRecord, Producer } from "../kafka/index.ts";
-import { linesOf } from "./lines.ts";
+import { BadLine, linesOf } from "./lines.ts";
 import type { ProduceFlags } from "./produce.ts";
 import type { Row } from "./rows.ts";
 import { counted, type Session, withSession } from "./session.ts";
@@ -25,24 +25,39 @@ export async function produce(
   if (flags.key !== undefined && flags.keyFrom !== undefined) {
     throw new LogError("invalid_argument", "--key and --key-from exclude each other");
   }
-  await withSession(flags, { mayCreate: true }, async (session) => {
-    const { acks, codec } = flags;
-    const producer = await session.client.produce(topic, { acks: acksOf[acks], codec });
-    const writing = new LineWriting(session, producer, recordMaker(flags));
-    try {
-      for (const file of files.length === 0 ? ["-"] : files) await writing.file(file);
-    } finally {
-      // What was taken is written, also when the reading ended early.
-      try {
-        await writing.finish();
-      } finally {
-        session.print(receiptRows(producer), flags.output);
-      }
-    }
-  });
+  await withSession(flags, { mayCreate: true }, (session) =>
+    writeLines(session, { topic, files, flags, makeRecord: recordMaker(flags) }),
+  );
 }
 
+/** What a line stands for. @throws BadLine */
 type MakeRecord = (line: Uint8Array) => OutgoingRecord;
+
+export interface LinesToWrite {
+  readonly topic: string;
+  /** None is stdin. */
+  readonly files: readonly string[];
+  readonly flags: Pick<ProduceFlags, "acks" | "codec" | "output">;
+  readonly makeRecord: MakeRecord;
+}
+
+/** Makes a record of every line, writes them, and says how many they were: those before a bad line too. */
+export async function writeLines(session: Session, lines: LinesToWrite): Promise<void> {
+  const { topic, files, flags, makeRecord } = lines;
+  const { acks, codec } = flags;
+  const producer = await session.client.produce(topic, { acks: acksOf[acks], codec });
+  const writing = new LineWriting(session, producer, makeRecord);
+  try {
+    for (const file of files.length === 0 ? ["-"] : files) await writing.file(file);
+  } finally {
+    // What was taken is written, also when the reading ended early.
+    try {
+      await writing.finish();
+    } finally {
+      session.print(receiptRows(producer), flags.output);
+    }
+  }
+}
 
 /** Lines on their way from files to a topic. */
 class LineWriting {
@@ -119,9 +134,11 @@ class LineWriting {
 
 /** Names the place where the input is wrong. */
 function lineError(thrown: unknown, file: string, lineNumber: number): unknown {
-  if (thrown instanceof NoKey) {
+  const isOfLine = thrown instanceof LogError && thrown.code === "partition_not_found";
+  if (thrown instanceof BadLine || isOfLine) {
     const where = file === "-" ? `line ${lineNumber}` : `${file}:${lineNumber}`;
-    return new LogError("invalid_argument", `${where}: ${thrown.message}`);
+    const code = isOfLine ? thrown.code : "invalid_argument";
+    return new LogError(code, `${where}: ${thrown.message}`, { cause: thrown });
   }
   if (thrown instanceof LogError || !(thrown instanceof Error) || !("code" in thrown))
     return thrown;
@@ -129,8 +146,6 @@ function lineError(thrown: unknown, file: string, lineNumber: number): unknown {
     cause: thrown,
   });
 }
-
-class NoKey extends Error {}
 
 function recordMaker(flags: ProduceFlags): MakeRecord {
   const { partition, keyFrom } = flags;
@@ -147,13 +162,13 @@ function keyOf(line: Uint8Array, field: string, path: readonly string[]): Uint8A
   try {
     found = JSON.parse(text);
   } catch {
-    throw new NoKey("this is no JSON, which --key-from needs");
+    throw new BadLine("this is no JSON, which --key-from needs");
   }
   // A field may have dots in its own name.
   const whole = memberOf(found, field);
   for (const name of path) found = memberOf(found, name);
   const key = whole ?? found;
-  if (key === undefined || key === null) throw new NoKey(`there is no field ${field}`);
+  if (key === undefined || key === null) throw new BadLine(`there is no field ${field}`);
   return Buffer.from(typeof key === "string" ? key : JSON.stringify(key));
 }
 

@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 
 import type { Codec } from "../records/index.ts";
 import {
+  codecOption,
   parseAssignment,
   parseCount,
   placed,
@@ -43,11 +44,7 @@ export function registerProduce(program: Command): void {
       [],
     )
     .option("-p, --partition <n>", "one partition, whatever the key", parseCount)
-    .addOption(
-      new Option("--codec <codec>", "compression of the batches")
-        .choices(["none", "gzip", "snappy", "lz4", "zstd"])
-        .default("none"),
-    )
+    .addOption(codecOption())
     .addOption(
       new Option("--acks <acks>", "who must have a record before it counts as written")
         .choices(["all", "1", "0"])

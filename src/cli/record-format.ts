@@ -91,7 +91,8 @@ function recordJson(
   };
 }
 
-function bytesJson(bytes: Uint8Array | undefined): Json {
+/** A text where the bytes are one in UTF-8, else `{"base64": ...}`; null where there are none. */
+export function bytesJson(bytes: Uint8Array | undefined): Json {
   if (bytes === undefined) return null;
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   return isUtf8(buffer) ? buffer.toString("utf8") : { base64: buffer.toString("base64") };

@@ -1,6 +1,10 @@
 import type { Command } from "commander";
 
+import type { Codec } from "../records/index.ts";
+import { type Range, rangeHelp } from "../values/index.ts";
+
 import {
+  codecOption,
   confirmed,
   type OutputFlags,
   parseAssignment,
@@ -10,6 +14,7 @@ import {
   placed,
   type PlaceFlags,
   printed,
+  ranged,
 } from "./options.ts";
 
 interface TopicFlags extends PlaceFlags, OutputFlags {}
@@ -37,6 +42,18 @@ export interface AlterTopicFlags extends TopicFlags {
 export interface DeleteTopicFlags extends TopicFlags {
   readonly yes: boolean;
   readonly dryRun: boolean;
+}
+
+export interface ExportTopicFlags extends PlaceFlags {
+  readonly range: Range;
+  readonly partition: readonly number[] | undefined;
+}
+
+export interface ImportTopicFlags extends TopicFlags {
+  readonly partitions: number | undefined;
+  /** By key, whatever the lines say. */
+  readonly replace: boolean;
+  readonly codec: Codec;
 }
 
 export interface TruncateTopicFlags extends DeleteTopicFlags {
@@ -80,11 +97,30 @@ Examples:
   cordwood topic truncate orders --before @-7d --dry-run
   cordwood topic truncate orders -p 0 --before 1000 --yes`;
 
+const exportExamples = `
+Each line is {"partition":0,"offset":12,"timestamp":1764144000000,"key":"o-1","headers":[["source","web"]],"value":"..."}:
+keys and values are texts where their bytes are UTF-8, else {"base64":"..."}, and null where there are none.
+
+Examples:
+  cordwood topic export orders > orders.ndjson
+  cordwood topic export orders -o @-1d.. | gzip > orders.ndjson.gz
+  cordwood topic export orders --at file:./data | cordwood topic import orders --at kafka://127.0.0.1:9092`;
+
+const importExamples = `
+Takes what export prints. Offsets are given anew; all else is kept. A line that is wrong is named by its
+number, and those before it are written.
+
+Examples:
+  cordwood topic import orders orders.ndjson
+  gunzip -c orders.ndjson.gz | cordwood topic import orders --partitions 3
+  cordwood topic import orders orders.ndjson --replace --codec zstd`;
+
 export function registerTopic(program: Command): void {
   const topic = program.command("topic").description("list, make, change and remove topics");
   registerLooking(topic);
   registerMaking(topic);
   registerRemoving(topic);
+  registerMoving(topic);
 }
 
 function registerLooking(topic: Command): void {
@@ -160,6 +196,34 @@ function registerRemoving(topic: Command): void {
     .action(async (name: string, flags: TruncateTopicFlags) =>
       (await actions()).truncateTopic(name, flags),
     );
+}
+
+function registerMoving(topic: Command): void {
+  const exporting = ranged(topic.command("export"))
+    .description("print the records of a topic as lines of JSON that import takes")
+    .argument("<topic>")
+    .option("-p, --partition <list>", "these alone, such as 0 or 0,2,4-6", parsePartitions);
+  placed(exporting)
+    .addHelpText("after", `${rangeHelp}\n${exportExamples}`)
+    .action(async (name: string, flags: ExportTopicFlags) => {
+      const { exportTopic } = await import("./transfer-action.ts");
+      await exportTopic(name, flags);
+    });
+
+  const importing = topic
+    .command("import")
+    .description("append the records of an export")
+    .argument("<topic>")
+    .argument("[file...]", "- is stdin")
+    .option("--partitions <n>", "make the topic with so many where it is not there", parseCount)
+    .option("--replace", "choose partitions by key, not those of the lines", false)
+    .addOption(codecOption());
+  placed(printed(importing))
+    .addHelpText("after", importExamples)
+    .action(async (name: string, files: string[], flags: ImportTopicFlags) => {
+      const { importTopic } = await import("./transfer-action.ts");
+      await importTopic(name, files, flags);
+    });
 }
 
 // oxlint-disable-next-line typescript/explicit-module-boundary-types
