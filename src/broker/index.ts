@@ -36,7 +36,8 @@ export type {
   SyncedGroup,
   SyncGroupRequest,
 } from "./group-verbs.ts";
-export type { StoredRecord } from "./partition-writer.ts";
+export { oldestOf, PartitionSource, type SourceRange, whenAdvanced } from "./partition-source.ts";
+export type { ProducerSequence, StoredRecord } from "./partition-writer.ts";
 export { startOffset } from "./read-from.ts";
 export type {
   DeletedRecords,

@@ -23,6 +23,14 @@ export interface StoredRecord {
   readonly headers: readonly RecordHeader[];
 }
 
+/** Numbers what a producer appends to one partition, so that a batch that comes again is known. */
+export interface ProducerSequence {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  /** Of the first record. */
+  readonly baseSequence: number;
+}
+
 /** Ends the turn for all partitions of a store together, and reads the clock once for it. */
 export class WriteTurn {
   readonly #env: Env;
@@ -151,23 +159,76 @@ export class PartitionWriter implements PartitionGatherer {
     this.#refuseIfClosed();
     this.seal();
     this.#settleLimit();
-    const builder = this.#builder;
+    this.#fill(this.#builder, records);
+    this.#turn.add(this);
+    const base = this.partition.logEndOffset;
+    this.#note(records, base);
+    return new Promise<number>((resolve, reject) => {
+      this.#append(base, [{ offset: base, resolve, reject }]);
+    });
+  }
+
+  /**
+   * Makes a batch of records as a producer sends it, which {@link PartitionWriter.addBatch} takes.
+   * @throws LogError record_too_large, closed.
+   */
+  batchOf(records: readonly StoredRecord[], producer: ProducerSequence): Uint8Array {
+    this.#refuseIfClosed();
+    const { batchBytesMax: bytesMax } = this.partition.policy;
+    const builder = new BatchBuilder({ codec: this.#codec, bytesMax, ...producer });
+    this.#fill(builder, records);
+    return builder.finish();
+  }
+
+  /** Appends such a batch, or finds that it is in the log. Resolves with the offset of its first record. */
+  addBatch(batch: Uint8Array, records: readonly StoredRecord[]): Promise<number> {
+    this.seal();
+    const outcome = this.#handOver(batch);
+    if (outcome.kind === "appended") this.#note(records, outcome.baseOffset);
+    return this.#settled(outcome);
+  }
+
+  /** Where the log has the batch already: the offset of its first record, once that is durable. */
+  known(batch: Uint8Array): Promise<number> | undefined {
+    const outcome = this.partition.duplicateOf(batch);
+    return outcome === undefined ? undefined : this.#settled(outcome);
+  }
+
+  async #settled(outcome: AppendOutcome): Promise<number> {
+    if (outcome.kind === "refused") {
+      throw new LogError(outcome.code, `${this.#name}: ${reasonOf(outcome)}`);
+    }
+    await new Promise<void>((resolve) => {
+      whenSettled([outcome], resolve);
+    });
+    const error = settled(outcome);
+    if (error !== undefined) throw error;
+    return outcome.baseOffset;
+  }
+
+  #handOver(batch: Uint8Array): AppendOutcome {
+    this.#isAppending = true;
+    const outcome = this.partition.append(batch, this.#turn.nowMs);
+    this.#isAppending = false;
+    return outcome;
+  }
+
+  #note(records: readonly StoredRecord[], base: number): void {
+    for (let index = 0; index < records.length; index++) {
+      const key = records[index]?.key;
+      if (key !== undefined) this.keys.note(key, base + index);
+    }
+  }
+
+  #fill(builder: BatchBuilder, records: readonly StoredRecord[]): void {
     for (const { timestamp, key, value, headers } of records) {
       if (builder.append(timestamp, key, value, headers)) continue;
       builder.reset();
       throw new LogError(
         "record_too_large",
-        `${this.#name}: ${records.length} records do not fit into one batch of ${this.#bytesMax} bytes (max.message.bytes). Append fewer at once.`,
+        `${this.#name}: ${records.length} records do not fit into one batch of ${this.partition.policy.batchBytesMax} bytes (max.message.bytes). Append fewer at once.`,
       );
     }
-    this.#turn.add(this);
-    const base = this.partition.logEndOffset;
-    for (const [index, { key }] of records.entries()) {
-      if (key !== undefined) this.keys.note(key, base + index);
-    }
-    return new Promise<number>((resolve, reject) => {
-      this.#append(base, [{ offset: base, resolve, reject }]);
-    });
   }
 
   #refuseIfClosed(): void {
@@ -219,9 +280,7 @@ export class PartitionWriter implements PartitionGatherer {
       for (const { reject } of waiting) reject(new LogError("storage_failed", reason));
       return;
     }
-    this.#isAppending = true;
-    const outcome = this.partition.append(bytes, this.#turn.nowMs);
-    this.#isAppending = false;
+    const outcome = this.#handOver(bytes);
     if (outcome.kind !== "refused") {
       whenSettled([outcome], () => answer(waiting, settled(outcome)));
       return;

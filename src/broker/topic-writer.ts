@@ -4,7 +4,12 @@ import type { Partition } from "../partitions/index.ts";
 import type { Codec } from "../records/index.ts";
 import { partitionOfKey } from "../values/index.ts";
 import type { KeyLookup } from "./key-lookup.ts";
-import { PartitionWriter, type StoredRecord, type WriteTurn } from "./partition-writer.ts";
+import {
+  PartitionWriter,
+  type ProducerSequence,
+  type StoredRecord,
+  type WriteTurn,
+} from "./partition-writer.ts";
 import type { OpenTopic } from "./topic-verbs.ts";
 
 interface Lane {
@@ -101,7 +106,10 @@ export class TopicWriter {
   ): Promise<number> {
     return conditions.expectedLastOffset === undefined
       ? this.#add(partition, record, conditions.expectedOffset)
-      : this.#addAfter(partition, record, conditions);
+      : this.#after(partition, record.key, {
+          ...conditions,
+          put: () => this.#add(partition, record, conditions.expectedOffset),
+        });
   }
 
   /**
@@ -116,6 +124,28 @@ export class TopicWriter {
     const { writer } = this.lane(partition);
     this.#refuseOffset(partition, expectedOffset);
     return writer.addAll(records);
+  }
+
+  /**
+   * Appends records once, however often they come: again it resolves with the offset of the first
+   * time, whatever was expected.
+   * @throws LogError as `append`; sequence_out_of_order, sequence_duplicate, producer_fenced.
+   */
+  async appendOnce(
+    partition: number,
+    records: readonly StoredRecord[],
+    { producer, ...conditions }: AppendConditions & { readonly producer: ProducerSequence },
+  ): Promise<number> {
+    const { writer } = this.lane(partition);
+    const batch = writer.batchOf(records, producer);
+    const known = writer.known(batch);
+    if (known !== undefined) return known;
+    const put = (): Promise<number> => {
+      this.#refuseOffset(partition, conditions.expectedOffset);
+      return writer.addBatch(batch, records);
+    };
+    if (conditions.expectedLastOffset === undefined) return put();
+    return this.#after(partition, records[0]?.key, { ...conditions, put });
   }
 
   /** Offset of the newest durable record of a key, which may say that the key is deleted. The first call reads the partition once, to learn its keys. */
@@ -144,13 +174,12 @@ export class TopicWriter {
     );
   }
 
-  /** Appends where the newest record of the key is the expected one: between the look and the append nothing else runs. */
-  async #addAfter(
+  /** Appends by `put` where the newest record of the key is the expected one: between the look and the append nothing else runs. */
+  async #after(
     partition: number,
-    record: StoredRecord,
-    { expectedOffset, expectedLastOffset }: AppendConditions,
+    key: Uint8Array | undefined,
+    { expectedLastOffset, put }: AppendConditions & { readonly put: () => Promise<number> },
   ): Promise<number> {
-    const { key } = record;
     if (key === undefined) {
       throw new LogError("invalid_argument", `${this.name}: expectedLastOffset needs a key`);
     }
@@ -158,13 +187,13 @@ export class TopicWriter {
     const { writer, keys } = this.lane(partition);
     await keys.prepare(() => writer.drained());
     for (;;) {
-      if (keys.isSurely(key, expected)) return this.#add(partition, record, expectedOffset);
+      if (keys.isSurely(key, expected)) return put();
       await writer.drained();
       const { nextOffset } = writer;
       const found = await keys.find(key);
       if (found !== expected) throw this.#keyConflict(partition, key, { found, expected });
       if (writer.nextOffset === nextOffset && !keys.isUnderWay(key)) {
-        return this.#add(partition, record, expectedOffset);
+        return put();
       }
     }
   }

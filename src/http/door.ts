@@ -11,6 +11,7 @@ import { refuse, uncached } from "./problem.ts";
 import { ProglogRoutes, wantsPage } from "./proglog-routes.ts";
 import { RecordRoutes } from "./record-routes.ts";
 import { type Route, Router } from "./router.ts";
+import { RpcDoor } from "./rpc/index.ts";
 
 export interface HttpDoorOptions extends Omit<GateOptions, "host"> {
   readonly broker: Broker;
@@ -26,14 +27,18 @@ export class HttpDoor {
   readonly #env: Env;
   readonly #options: HttpDoorOptions;
   readonly #router: Router;
+  readonly #rpc: RpcDoor;
   readonly #requests: Counter;
   #listener: HttpListener | undefined;
+  #host = "";
 
   /** Registers its metrics; listens to nobody before {@link HttpDoor.listen}. */
   constructor(env: Env, options: HttpDoorOptions) {
     this.#env = env;
     this.#options = options;
-    const { broker, metrics, proglogTopic } = options;
+    const { broker, metrics, proglogTopic, isReady } = options;
+    const address = (): string => `${this.#host}:${this.port}`;
+    this.#rpc = new RpcDoor({ env, broker, isReady, proglogTopic, address });
     this.#router = new Router([
       ...healthRoutes(options),
       ...new RecordRoutes({ env, broker }).routes,
@@ -57,6 +62,7 @@ export class HttpDoor {
 
   /** Rejects with the network's own error. */
   async listen(at: Address): Promise<void> {
+    this.#host = at.host;
     const gate = new Gate({ ...this.#options, host: at.host });
     this.#listener = await this.#env.network.serveHttp(at, {
       handle: (asked) => {
@@ -69,11 +75,13 @@ export class HttpDoor {
 
   /** Ends followers, lets what is in flight end within `graceMs`, closes the port. Idempotent. */
   async close(graceMs = 0): Promise<void> {
+    this.#rpc.close();
     await this.#listener?.close(graceMs);
   }
 
   #answer(exchange: HttpExchange): void {
     const isPage = exchange.path === "/" && wantsPage(exchange);
+    if (this.#rpc.take(exchange)) return;
     if (!isPage && this.#router.answer(exchange)) return;
     const places = this.#router.routes.map(({ path }) => path);
     const known = [...new Set(places)].join(", ");

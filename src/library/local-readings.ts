@@ -8,7 +8,7 @@ import {
   vouched,
 } from "../values/index.ts";
 import { refuseFault } from "./faults.ts";
-import { PartitionSource, RecordReader } from "./record-reader.ts";
+import { TopicSource, RecordReader } from "./record-reader.ts";
 import type { LocalTopic } from "./topic.ts";
 
 export class LocalReadings implements SubscriptionSource {
@@ -63,7 +63,7 @@ export class LocalReadings implements SubscriptionSource {
     };
   }
 
-  #sources(reading: SubscribedReading): PartitionSource<unknown>[] {
+  #sources(reading: SubscribedReading): TopicSource<unknown>[] {
     const { topics, from, follow, skipsMissing } = reading;
     return topics.flatMap((topic) => {
       const { partitions = [] } = this.#broker.topicNamed(topic.name) ?? {};
@@ -72,7 +72,7 @@ export class LocalReadings implements SubscriptionSource {
       return partitions.map((partition) => {
         const position = reading.position[`${topic.name}/${partition.index}`];
         const begin = from === "end" ? partition.highWatermark : partition.logStartOffset;
-        return new PartitionSource(topic.name, partition, decode, {
+        return new TopicSource(topic.name, partition, decode, {
           from: position ?? begin,
           until: follow ? undefined : partition.highWatermark,
           skipsMissing: skipsMissing || (position === undefined && from === "start"),

@@ -2,7 +2,6 @@
 import type { Broker, TopicWriter } from "../broker/index.ts";
 import type { Env } from "../env/index.ts";
 import { LogError } from "../errors/index.ts";
-import type { OwnedPartition } from "../partitions/index.ts";
 import type { Codec } from "../records/index.ts";
 import {
   abortError,
@@ -143,7 +142,7 @@ export class LogStore implements Store {
 
   async checkpoint(): Promise<void> {
     this.#refuseIfEnded();
-    await this.#owned()?.checkpoint();
+    await this.#broker.checkpoint();
   }
 
   async backup(to: string): Promise<BackupReport> {
@@ -164,15 +163,6 @@ export class LogStore implements Store {
     await this.#subscriptions.close();
     this.#ending.abort(new LogError("closed", `${this.url} is closed`));
     await this.#broker.close();
-  }
-
-  /** Any partition: the store behind all of them is the same. */
-  #owned(): OwnedPartition | undefined {
-    for (const { partitions } of this.#broker.listTopics()) {
-      const partition = partitions[0];
-      if (partition !== undefined) return partition.owned();
-    }
-    return undefined;
   }
 
   #refuseIfEnded(): void {

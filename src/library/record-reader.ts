@@ -1,116 +1,31 @@
 /** Reads records of some partitions, one at a time, as fast as they are asked for. */
+import { oldestOf, PartitionSource, type SourceRange, whenAdvanced } from "../broker/index.ts";
 import { LogError } from "../errors/index.ts";
 import type { Partition } from "../partitions/index.ts";
-import { RecordCursor, type RecordHeader } from "../records/index.ts";
+import type { RecordCursor, RecordHeader } from "../records/index.ts";
 import { abortError, type TopicRecord } from "../values/index.ts";
-
-/** Bytes read from a partition at a time: with what a segment needs beside them, a whole piece of pooled memory. */
-const READ_BYTES = 192 << 10;
 
 /** Makes a value of the record that a cursor stands on; may answer later. `bytes` are the cursor's. */
 export type Decode<T> = (bytes: Buffer, cursor: RecordCursor, partition: number) => T | Promise<T>;
 
-/** Where reading a partition begins and ends. */
-export interface SourceRange {
-  readonly from: number;
-  /** Undefined follows whatever comes. */
-  readonly until: number | undefined;
-  /** Whether records that are gone before they were read are passed over; else that is an error. */
-  readonly skipsMissing: boolean;
-}
-
 /** One partition of a reader. Its memory is never reused, so views of it stay as they are. */
-export class PartitionSource<out T> {
+export class TopicSource<out T> extends PartitionSource {
   readonly topic: string;
-  readonly partition: Partition;
   readonly decode: Decode<T>;
-  readonly cursor = new RecordCursor();
   /** `cursor.bytes`, as what has fast text decoding. */
   buffer: Buffer = Buffer.alloc(0);
-  /** The cursor stands on a record that was not taken yet. */
-  hasRecord = false;
-  /** Offset to read next: everything before it was taken, or is not there. */
-  next: number;
-  readonly #range: SourceRange;
-  #chunk: Uint8Array = new Uint8Array(0);
-  /** Where the batch after the cursor's begins. */
-  #position = 0;
 
   // oxlint-disable-next-line max-params -- whose records, which of them, and what becomes of them
   constructor(topic: string, partition: Partition, decode: Decode<T>, range: SourceRange) {
+    super(partition, range);
     this.topic = topic;
-    this.partition = partition;
     this.decode = decode;
-    this.#range = range;
-    this.next = range.from;
   }
 
-  /** Whether there is something to read now. */
-  get hasMore(): boolean {
-    return this.hasRecord || this.next < this.#end;
-  }
-
-  get #end(): number {
-    return Math.min(this.#range.until ?? Infinity, this.partition.highWatermark);
-  }
-
-  /** Gives the record up and goes to the next one in memory. */
-  take(): void {
-    this.next = this.cursor.offset + 1;
-    this.hasRecord = false;
-    this.#advance();
-  }
-
-  /** Gets a record into the cursor, where there is one; a promise where that takes the device. */
-  load(): Promise<void> | undefined {
-    const { closeReason, logStartOffset } = this.partition;
-    if (closeReason !== undefined) throw closeReason;
-    if (this.next < logStartOffset && this.#range.skipsMissing) this.next = logStartOffset;
-    if (this.next >= this.#end) return undefined;
-    const reading = this.partition.read(this.next, {
-      bytesMax: READ_BYTES,
-      atLeastOneBatch: true,
-    });
-    if (reading instanceof Promise) return reading.then((fetched) => this.#open(fetched?.bytes));
-    this.#open(reading?.bytes);
-    return undefined;
-  }
-
-  #open(bytes: Uint8Array | undefined): void {
-    if (bytes === undefined) {
-      // Nothing is left behind `next`, though offsets go on: compaction or deletion took it.
-      this.next = this.#end;
-      return;
-    }
-    this.#chunk = bytes;
-    this.#position = 0;
-    this.#nextBatch();
-    this.#advance();
-    if (!this.hasRecord) this.next = Math.max(this.next, this.cursor.header.nextOffset);
-  }
-
-  // hot: once for every record read through the library.
-  #advance(): void {
-    const { cursor } = this;
-    for (;;) {
-      while (cursor.advance()) {
-        if (cursor.offset < this.next) continue;
-        this.hasRecord = cursor.offset < this.#end;
-        return;
-      }
-      if (this.#position >= this.#chunk.length) return;
-      this.#nextBatch();
-    }
-  }
-
-  #nextBatch(): void {
-    const { cursor } = this;
-    cursor.reset(this.#chunk, this.#position);
-    this.#position += cursor.header.sizeBytes;
-    const { bytes } = cursor;
-    if (bytes.buffer !== this.buffer.buffer || bytes.length !== this.buffer.length) {
-      this.buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    }
+  protected override moved(): void {
+    const { bytes } = this.cursor;
+    if (bytes.buffer === this.buffer.buffer && bytes.length === this.buffer.length) return;
+    this.buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 }
 
@@ -129,10 +44,10 @@ export interface ReaderOptions {
  * each in its order. Nothing is read ahead of what is asked for but a chunk of each partition.
  */
 export class RecordReader<T> implements AsyncIterableIterator<TopicRecord<T>> {
-  readonly #open: () => Promise<readonly PartitionSource<T>[]>;
+  readonly #open: () => Promise<readonly TopicSource<T>[]>;
   readonly #options: ReaderOptions;
   /** None before the first step. */
-  #sources: readonly PartitionSource<T>[] = [];
+  #sources: readonly TopicSource<T>[] = [];
   #isOpen = false;
   #left: number;
   #isDone = false;
@@ -140,7 +55,7 @@ export class RecordReader<T> implements AsyncIterableIterator<TopicRecord<T>> {
   #step: Promise<IteratorResult<TopicRecord<T>>> | undefined;
 
   /** `open` finds where each partition begins and ends, at the first step. */
-  constructor(open: () => Promise<readonly PartitionSource<T>[]>, options: ReaderOptions) {
+  constructor(open: () => Promise<readonly TopicSource<T>[]>, options: ReaderOptions) {
     this.#open = open;
     this.#options = options;
     this.#left = options.limit;
@@ -152,7 +67,7 @@ export class RecordReader<T> implements AsyncIterableIterator<TopicRecord<T>> {
   }
 
   /** What was read so far, and of it what each partition goes on with. */
-  get sources(): readonly PartitionSource<T>[] {
+  get sources(): readonly TopicSource<T>[] {
     return this.#sources;
   }
 
@@ -180,7 +95,7 @@ export class RecordReader<T> implements AsyncIterableIterator<TopicRecord<T>> {
     try {
       this.#refuseIfAborted();
       if (this.#isDone || this.#left <= 0) return Promise.resolve(done);
-      const source = this.#ready();
+      const source = oldestOf(this.#sources);
       if (source !== undefined && !this.#isPassedOver(source)) return this.#give(source);
     } catch (thrown) {
       this.#isDone = true;
@@ -196,21 +111,6 @@ export class RecordReader<T> implements AsyncIterableIterator<TopicRecord<T>> {
     };
     step.then(release, release);
     return step;
-  }
-
-  /** The source to take from, where every one of them has its record in memory or none to come. */
-  #ready(): PartitionSource<T> | undefined {
-    let oldest: PartitionSource<T> | undefined;
-    for (const source of this.#sources) {
-      if (!source.hasRecord) {
-        if (source.hasMore) return undefined;
-        continue;
-      }
-      if (oldest === undefined || source.cursor.timestamp < oldest.cursor.timestamp) {
-        oldest = source;
-      }
-    }
-    return oldest;
   }
 
   async #wait(): Promise<IteratorResult<TopicRecord<T>>> {
@@ -236,7 +136,7 @@ export class RecordReader<T> implements AsyncIterableIterator<TopicRecord<T>> {
     for (;;) {
       this.#refuseIfAborted();
       for (const source of this.#sources) if (!source.hasRecord) await source.load();
-      const source = this.#ready();
+      const source = oldestOf(this.#sources);
       if (source === undefined && !this.hasMore) return undefined;
       if (source !== undefined && !this.#isPassedOver(source)) return this.#give(source);
       source?.take();
@@ -250,19 +150,19 @@ export class RecordReader<T> implements AsyncIterableIterator<TopicRecord<T>> {
     while (step !== undefined && step.done !== true) {
       records.push(step.value);
       if (records.length >= countMax) break;
-      const source = this.#ready();
+      const source = oldestOf(this.#sources);
       const isAtHand = source !== undefined && !this.#isPassedOver(source);
       step = await (isAtHand ? this.#give(source) : this.#find());
     }
     return records;
   }
 
-  #isPassedOver(source: PartitionSource<T>): boolean {
+  #isPassedOver(source: TopicSource<T>): boolean {
     return source.cursor.valueStart < 0 && !this.#options.deletions;
   }
 
   // hot: once for every record.
-  #give(source: PartitionSource<T>): Promise<IteratorResult<TopicRecord<T>>> {
+  #give(source: TopicSource<T>): Promise<IteratorResult<TopicRecord<T>>> {
     const value = source.decode(source.buffer, source.cursor, source.partition.index);
     this.#left--;
     if (!(value instanceof Promise)) {
@@ -272,27 +172,9 @@ export class RecordReader<T> implements AsyncIterableIterator<TopicRecord<T>> {
     return value.then((late) => ({ done: false, value: { ...record, value: late } }));
   }
 
-  /** Resolves when some partition has more, or is closed. @throws LogError cancelled, limit_exceeded. */
   #moved(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const { signals } = this.#options;
-      const partitions = this.#sources.map(({ partition }) => partition);
-      const end = (settle: () => void): void => {
-        for (const partition of partitions) partition.removeWaiter(waiter);
-        for (const signal of signals) signal.removeEventListener("abort", aborted);
-        settle();
-      };
-      const waiter = { advanced: () => end(resolve) };
-      const aborted = (): void => end(resolve);
-      for (const signal of signals) signal.addEventListener("abort", aborted, { once: true });
-      if (signals.some((signal) => signal.aborted)) {
-        end(resolve);
-      } else if (!partitions.every((partition) => partition.addWaiter(waiter))) {
-        end(() =>
-          reject(new LogError("limit_exceeded", "too many readers wait for one partition")),
-        );
-      }
-    });
+    const partitions = this.#sources.map(({ partition }) => partition);
+    return whenAdvanced(partitions, this.#options.signals);
   }
 
   #refuseIfAborted(): void {
@@ -301,7 +183,7 @@ export class RecordReader<T> implements AsyncIterableIterator<TopicRecord<T>> {
 }
 
 /** The record that `source` stands on, which goes on to the next. */
-function takeRecord<V>(source: PartitionSource<unknown>, value: V): TopicRecord<V> {
+function takeRecord<V>(source: TopicSource<unknown>, value: V): TopicRecord<V> {
   const { cursor, buffer } = source;
   const { keyStart, keyEnd } = cursor;
   const record = {

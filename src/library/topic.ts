@@ -16,7 +16,7 @@ import {
   type TypedValues,
   vouched,
 } from "../values/index.ts";
-import { type Decode, PartitionSource, RecordReader } from "./record-reader.ts";
+import { type Decode, TopicSource, RecordReader } from "./record-reader.ts";
 
 /** A topic of a store in this process. */
 export class LocalTopic<in In, out Out = In> implements Topic<In, Out> {
@@ -127,19 +127,15 @@ export class LocalTopic<in In, out Out = In> implements Topic<In, Out> {
     if (typeof from === "number" && indexes.length > 1)
       this.#core.onlyPartition(`reading from ${from}`);
     const partitions = indexes.map((index) => this.#core.lane(index).partition);
-    const open = (): Promise<PartitionSource<Out>[]> =>
+    const open = (): Promise<TopicSource<Out>[]> =>
       Promise.all(partitions.map((partition) => this.#source(partition, from, follow)));
     const signals = signal === undefined ? [this.#ending] : [signal, this.#ending];
     return new RecordReader(open, { follow, limit, deletions, signals });
   }
 
-  async #source(
-    partition: Partition,
-    from: ReadFrom,
-    follow: boolean,
-  ): Promise<PartitionSource<Out>> {
+  async #source(partition: Partition, from: ReadFrom, follow: boolean): Promise<TopicSource<Out>> {
     const until = follow ? undefined : partition.highWatermark;
-    return new PartitionSource(this.name, partition, this.decoder(), {
+    return new TopicSource(this.name, partition, this.decoder(), {
       from: await startOffset(this.name, partition, from),
       until,
       skipsMissing: from === "start",

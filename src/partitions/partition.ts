@@ -202,6 +202,14 @@ export class Partition implements FrameMember {
     return outcome;
   }
 
+  /** Where the batch of an idempotent producer is in the log already. */
+  duplicateOf(batch: Uint8Array): Duplicate | undefined {
+    const { header } = this.#share;
+    header.read(batch, 0);
+    const verdict = this.#state.producers?.judge(header, header.recordCount);
+    return verdict?.kind === "duplicate" ? this.#duplicate(verdict.batch) : undefined;
+  }
+
   /** The same for batches that the product itself writes, without the limits that clients have. */
   appendInternal(bytes: Uint8Array, nowMs: number): AppendOutcome {
     return this.#batchFault(bytes, internalBatchBytesMax) ?? this.#put(bytes, nowMs);

@@ -197,6 +197,20 @@ test("trailers follow the answer", async (context) => {
   assert.equal(response.trailers["x-sum"], "4");
 });
 
+test("trailers reach a client that has not sent everything", async (context) => {
+  const { url } = await serve(context, (exchange) => {
+    exchange.begin(200, {}, { hasTrailers: true });
+    exchange.write("enough");
+    exchange.end({ "x-why": "enough" });
+  });
+  const session = await open2(context, url);
+  const stream = session.request({ ":method": "POST" }, { endStream: false });
+  stream.write("and more");
+  const trailers = once(stream, "trailers");
+  assert.equal(await text(stream), "enough");
+  assert.equal((await trailers)[0]["x-why"], "enough");
+});
+
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** A frame as in RFC 9113, section 4.1. */

@@ -29,6 +29,9 @@ export class Http2Exchange implements HttpExchange {
   #headers: HttpHeaders | undefined;
   #reading: BodyReading | undefined;
   #trailers: HttpAnswerHeaders | undefined;
+  #hasTrailers = false;
+  /** What the client still sends is not wanted. */
+  #isRestDropped = false;
   /** Nothing more can be sent. */
   #isOver = false;
   #isGone = false;
@@ -128,8 +131,11 @@ export class Http2Exchange implements HttpExchange {
     const stream = this.#stream;
     if (this.#isOver || stream.headersSent) return;
     if (hasTrailers) {
+      this.#hasTrailers = true;
       stream.on("wantTrailers", () => {
         stream.sendTrailers({ ...this.#trailers });
+        // Trailers that are not on their way yet would go down with the stream.
+        if (this.#isRestDropped) setImmediate(() => stream.close(NO_ERROR));
       });
     }
     stream.respond(this.#head(status, headers), { waitForTrailers: hasTrailers });
@@ -175,7 +181,8 @@ export class Http2Exchange implements HttpExchange {
     const stream = this.#stream;
     if (stream.readableEnded || stream.endAfterHeaders || this.#reading?.isOver === true) return;
     stream.resume();
-    stream.once("finish", () => stream.close(NO_ERROR));
+    this.#isRestDropped = true;
+    if (!this.#hasTrailers) stream.once("finish", () => stream.close(NO_ERROR));
   }
 
   #head(status: number, headers: HttpAnswerHeaders, length?: number): OutgoingHttpHeaders {
