@@ -33,6 +33,31 @@ export function registerMetrics(
   read("cordwood_wal_bytes", "Bytes of the write-ahead log.", ({ walBytes }) => walBytes);
   read("cordwood_checkpoints", "Checkpoints since the start.", ({ store }) => store.checkpoints);
   read(
+    "cordwood_compactions",
+    "Passes of compaction over a partition since the start.",
+    ({ store }) => store.compactions,
+  );
+  read(
+    "cordwood_compaction_bytes_read",
+    "Bytes of batches that compaction has read since the start to write them anew.",
+    ({ store }) => store.compactionBytesRead,
+  );
+  read(
+    "cordwood_compaction_bytes_written",
+    "Bytes of batches that compaction has written since the start.",
+    ({ store }) => store.compactionBytesWritten,
+  );
+  read(
+    "cordwood_compaction_records_removed",
+    "Records that compaction has removed since the start.",
+    ({ store }) => store.compactionRecordsRemoved,
+  );
+  read(
+    "cordwood_compaction_seconds",
+    "Time that compactions have taken since the start, pauses included.",
+    ({ store }) => store.compactionMs / 1000,
+  );
+  read(
     "cordwood_failed_writes",
     "Frames since the start that could not be written, as on a full disk.",
     ({ store }) => store.failedWrites,

@@ -5,8 +5,10 @@ import { MetricRegistry } from "../metrics/index.ts";
 import { type Partition, Partitions } from "../partitions/index.ts";
 import type { Codec } from "../records/index.ts";
 import type { StoreOptions, StoreStats } from "../storage/index.ts";
+import type { CompactedPartition, CompactTopicOptions } from "../values/index.ts";
 import type { ItemOutcome, TopicRef } from "./answers.ts";
 import { BrokerConfig } from "./broker-config.ts";
+import { CompactionAdmin } from "./compaction-admin.ts";
 import { type BrokerMetrics, registerMetrics } from "./broker-metrics.ts";
 import { ConfigAdmin } from "./config-admin.ts";
 import { GroupAdmin, groupLimitsOf, groupsTopicName } from "./group-admin.ts";
@@ -114,6 +116,7 @@ export class Broker {
   readonly #configAdmin: ConfigAdmin;
   readonly #recordAdmin: RecordAdmin;
   readonly #groupAdmin: GroupAdmin;
+  readonly #compactionAdmin: CompactionAdmin;
   /** What gathers single records into batches. */
   readonly #turn: WriteTurn;
   /** By id of the topic; those that were asked for. */
@@ -144,6 +147,7 @@ export class Broker {
     this.#configAdmin = new ConfigAdmin({ nodeId, metadata, config });
     const find = new PartitionFinder(topics);
     this.#recordAdmin = new RecordAdmin(find, metadata);
+    this.#compactionAdmin = new CompactionAdmin({ env, partitions, find, config });
     this.#groupAdmin = new GroupAdmin({
       env,
       store: partitions.store,
@@ -199,6 +203,7 @@ export class Broker {
     const { maintenance, metadata, partitions } = this.#parts;
     this.#turn.end();
     this.#groupAdmin.close();
+    this.#compactionAdmin.close();
     await maintenance.close();
     await metadata.close();
     await partitions.close();
@@ -313,6 +318,16 @@ export class Broker {
     return this.#recordAdmin.deleteRecords(items);
   }
 
+  /**
+   * Keeps the newest record of each key of a topic only, whatever its `cleanup.policy` is: it is asked
+   * for. Resolves when that is durable, with what was done for each partition. Appending and reading
+   * go on meanwhile.
+   * @throws LogError topic_not_found, partition_not_found, not_allowed, cancelled, storage_full, data_corrupt.
+   */
+  compactTopic(topic: TopicRef, options: CompactTopicOptions = {}): Promise<CompactedPartition[]> {
+    return this.#compactionAdmin.compactTopic(topic, options);
+  }
+
   offsetsForLeaderEpochs(queries: readonly EpochQuery[]): EpochAnswer[] {
     return this.#recordAdmin.offsetsForLeaderEpochs(queries);
   }
@@ -402,6 +417,8 @@ export class Broker {
     groups.dropOffsetsOfUnknownTopics();
     const retentionMs = config.number("log.retention.check.interval.ms");
     maintenance.every("retention", retentionMs, () => this.#tidyPartitions());
+    const compactionMs = config.number("log.cleaner.backoff.ms");
+    maintenance.every("compaction", compactionMs, () => this.#compactionAdmin.compactDue());
     const offsetsMs = config.number("offsets.retention.check.interval.ms");
     maintenance.every("retention of offsets", offsetsMs, () => {
       groups.expireOffsets();

@@ -23,5 +23,15 @@ Kafka 4 does, because librdkafka otherwise thinks that the broker knows no compr
 | key | name | versions | flexible from |
 |---|---|---|---|
 ${rows.join("\n")}
+
+## Compaction
+
+Topics with \`compact\` in their \`cleanup.policy\` are compacted in the background by \`delete.retention.ms\`,
+\`min.compaction.lag.ms\`, \`max.compaction.lag.ms\`, \`min.cleanable.dirty.ratio\` and the broker's \`log.cleaner.enable\`,
+\`log.cleaner.backoff.ms\`, \`log.cleaner.dedupe.buffer.size\` and \`log.cleaner.io.max.bytes.per.second\`. Records without a
+key are refused by such a topic (INVALID_RECORD). What differs: records without a key that were there before stay; what
+is not in a segment yet (by default for up to five minutes) counts as Kafka's active segment; the offsets of removed
+records belong to the batch behind them, so a client that goes on from the last record it was given always gets further;
+the last record of a partition stays, even a tombstone whose time is over.
 `;
 }

@@ -13,6 +13,7 @@ export type { Log, LogAppendOptions, LogDurability, LogStats } from "./log.ts";
 export type { LogReader } from "./log-reader.ts";
 export type { LogRecord, LogScan } from "./log-scan.ts";
 export {
+  type LogCompaction,
   type LogOptions,
   type LogReaderOptions,
   openLogToRead,

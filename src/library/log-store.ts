@@ -108,7 +108,9 @@ export class LogStore implements Store {
     this.#refuseIfEnded();
     const values = new TypedValues(name, options, bufferTexts);
     const core = await this.#core(name, options);
-    return new LocalTopic(core, values, this.#ending.signal);
+    return new LocalTopic(core, values, this.#ending.signal, (how) =>
+      this.#broker.compactTopic({ name }, how),
+    );
   }
 
   async topics(): Promise<string[]> {

@@ -3,7 +3,7 @@ import { invariant, LogError } from "../errors/index.ts";
 import type { OwnedPartition, PendingFrame } from "../partitions/index.ts";
 import { BatchBuilder, BatchSlab, RecordCursor, type RecordHeader } from "../records/index.ts";
 import { verifyStore, type VerifyReport } from "../storage/index.ts";
-import type { BackupReport } from "../values/index.ts";
+import type { BackupReport, CompactionReport, CompactTopicOptions } from "../values/index.ts";
 import { backupTo } from "./backup.ts";
 import type { Engine } from "./engine.ts";
 import { type LogRecord, ownRecord } from "./log-scan.ts";
@@ -108,6 +108,7 @@ export class Log extends ReadableLog implements AsyncDisposable {
     this.#writesEach = parts.durability === "os";
     this.#endOffset = partition.endOffset;
     this.#pendingBase = partition.endOffset;
+    partition.whenCompacted(() => this.forget());
   }
 
   override get endOffset(): number {
@@ -221,6 +222,21 @@ export class Log extends ReadableLog implements AsyncDisposable {
     this.#refuseIfFailed();
     if (offset > this.#partition.partition.highWatermark) await this.flush();
     return this.#partition.partition.deleteRecords(offset);
+  }
+
+  /**
+   * Keeps the newest record of each key only, and records without a key. Offsets stay as they are: a
+   * scan passes over what is gone, and `read` says that it is. Appending and reading go on meanwhile;
+   * what was done before a failure or a cancellation stays done.
+   * @throws LogError cancelled, closed, storage_full, storage_failed, data_corrupt.
+   */
+  async compact(options: Omit<CompactTopicOptions, "partition"> = {}): Promise<CompactionReport> {
+    this.#settle();
+    const { topicId } = this.#partition.partition;
+    const [report] = await this.#engine.broker.compactTopic({ topicId }, options);
+    invariant(report !== undefined, "a log has one partition");
+    const { partition: _, ...compacted } = report;
+    return compacted;
   }
 
   /** Makes segments of what only the write-ahead log has: the next opening is quick then. */

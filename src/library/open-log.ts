@@ -23,8 +23,8 @@ export interface LogOptions {
   readonly retention?:
     | { readonly ms?: number; readonly bytes?: number; readonly records?: number }
     | undefined;
-  /** Keep the newest record of each key only; every record then needs a key. */
-  readonly compact?: boolean | undefined;
+  /** Keep the newest record of each key only, by work in the background, and records without a key. {@link Log.compact} works without it. */
+  readonly compact?: boolean | LogCompaction | undefined;
   /** Sizes and times of files. */
   readonly files?: FileLimits | undefined;
   /** Records are gathered into batches of about this size, each with one checksum. Smaller ones make reads at random quicker. Default 16 KiB. */
@@ -35,6 +35,22 @@ export interface LogOptions {
   readonly cacheBytes?: number | undefined;
   /** Told once when nothing can be made durable any more. */
   readonly onFailure?: ((error: LogError) => void) | undefined;
+}
+
+/** How a log is compacted, and what the background may take for it. */
+export interface LogCompaction {
+  /** How long the last record of a deleted key is kept, so that who reads from the start is told. Default one day. */
+  readonly tombstoneMs?: number | undefined;
+  /** Records are left alone for so long. Default 0. */
+  readonly lagMs?: number | undefined;
+  /** The background begins when more than this share of the bytes is not compacted. Default 0.5. */
+  readonly dirtyRatio?: number | undefined;
+  /** What the background reads per second at most; it takes half of the thread in any case. Default: no further limit. */
+  readonly bytesPerSecondMax?: number | undefined;
+  /** Memory for keys; where they need more, the log is gone through several times. Default 128 MiB. */
+  readonly keyBytesMax?: number | undefined;
+  /** How often the background looks. Default 15 s. */
+  readonly everyMs?: number | undefined;
 }
 
 export interface LogReaderOptions {
@@ -58,10 +74,16 @@ export async function openLogToWrite(
       `batchBytes ${batchBytes} is not within 1 KiB and 1 MiB`,
     );
   }
+  const compaction = typeof options.compact === "object" ? options.compact : {};
   const made: { log?: Log } = {};
   const engine = await openEngine(machine, place, {
     durability: durability === "fsync" ? "fsync" : "os",
     files,
+    settings: given(compaction, {
+      bytesPerSecondMax: "log.cleaner.io.max.bytes.per.second",
+      keyBytesMax: "log.cleaner.dedupe.buffer.size",
+      everyMs: "log.cleaner.backoff.ms",
+    }),
     onFatal(error) {
       made.log?.fail(error);
       options.onFailure?.(error);
@@ -70,8 +92,15 @@ export async function openLogToWrite(
   try {
     const topic = {
       retention: options.retention,
-      compact: options.compact,
-      settings: { "max.message.bytes": String(options.recordBytesMax ?? RECORD_BYTES_MAX) },
+      compact: options.compact !== undefined && options.compact !== false,
+      settings: {
+        "max.message.bytes": String(options.recordBytesMax ?? RECORD_BYTES_MAX),
+        ...given(compaction, {
+          tombstoneMs: "delete.retention.ms",
+          lagMs: "min.compaction.lag.ms",
+          dirtyRatio: "min.cleanable.dirty.ratio",
+        }),
+      },
     };
     const { partitions } = await ensureTopic(engine.broker, LOG_TOPIC, topic);
     const partition = partitions[0]?.owned();
@@ -122,4 +151,17 @@ async function applySettings(
   if (changes.length === 0) return;
   const [changed] = await broker.alterConfigs([{ ...resource, changes }]);
   refuseFault(changed);
+}
+
+/** The options that are given, under the names of the settings that they stand for. */
+function given(
+  compaction: LogCompaction,
+  names: Partial<Record<keyof LogCompaction, string>>,
+): Record<string, string> {
+  const settings: Record<string, string> = {};
+  for (const [option, value] of Object.entries(compaction)) {
+    const name = new Map(Object.entries(names)).get(option);
+    if (name !== undefined && value !== undefined) settings[name] = String(value);
+  }
+  return settings;
 }

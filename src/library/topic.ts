@@ -7,6 +7,8 @@ import {
   type AppendManyOptions,
   type AppendOptions,
   appendPlaced,
+  type CompactedPartition,
+  type CompactTopicOptions,
   type OffsetRange,
   placeValues,
   type ReadFrom,
@@ -18,16 +20,26 @@ import {
 } from "../values/index.ts";
 import { type Decode, TopicSource, RecordReader } from "./record-reader.ts";
 
+type CompactTopic = (options: CompactTopicOptions) => Promise<CompactedPartition[]>;
+
 /** A topic of a store in this process. */
 export class LocalTopic<in In, out Out = In> implements Topic<In, Out> {
   readonly #core: TopicWriter;
   readonly #values: TypedValues<Buffer>;
   readonly #ending: AbortSignal;
+  readonly #compact: CompactTopic;
 
-  constructor(core: TopicWriter, values: TypedValues<Buffer>, ending: AbortSignal) {
+  // oxlint-disable-next-line max-params -- what it writes and reads with, and what its store does for it
+  constructor(
+    core: TopicWriter,
+    values: TypedValues<Buffer>,
+    ending: AbortSignal,
+    compact: CompactTopic,
+  ) {
     this.#core = core;
     this.#values = values;
     this.#ending = ending;
+    this.#compact = compact;
   }
 
   get name(): string {
@@ -110,6 +122,11 @@ export class LocalTopic<in In, out Out = In> implements Topic<In, Out> {
   ): Promise<number> {
     const partition = options.partition ?? this.#core.onlyPartition("truncateBefore");
     return this.#core.lane(partition).partition.deleteRecords(offset);
+  }
+
+  compact(options: CompactTopicOptions = {}): Promise<CompactedPartition[]> {
+    this.#core.refuseIfClosed();
+    return this.#compact(options);
   }
 
   /** For the store's own subscriptions: how records of this topic are read. */

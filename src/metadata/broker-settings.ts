@@ -124,22 +124,41 @@ export const brokerSettingRows: readonly Setting[] = [
   ),
 
   // Compaction.
-  kept(
+  used(
+    has("log.cleaner.enable", "boolean", "true"),
+    "Whether topics with `compact` in their `cleanup.policy` are compacted in the background.",
+  ),
+  used(
+    has("log.cleaner.backoff.ms", "long", "15000"),
+    "How long the background waits before it looks again for what is to be compacted.",
+    { ...startOnly, min: 1 },
+  ),
+  used(
+    has("log.cleaner.dedupe.buffer.size", "long", "134217728"),
+    "Memory for the keys of a partition that is compacted, in bytes, taken as they need it; where they need more, the partition is gone through several times.",
+    { min: 1_024, max: 2 ** 31 },
+  ),
+  used(
+    has("log.cleaner.io.max.bytes.per.second", "double", "1.7976931348623157E308"),
+    "How much compaction in the background reads, in bytes per second. It never takes more than half of the thread that serves clients.",
+    { min: 1, max: Number.MAX_VALUE },
+  ),
+  used(
     has("log.cleaner.delete.retention.ms", "long", "86400000"),
     "Default of the topics' `delete.retention.ms`.",
     { min: 0 },
   ),
-  kept(
+  used(
     has("log.cleaner.max.compaction.lag.ms", "long", int64Max),
     "Default of the topics' `max.compaction.lag.ms`.",
     { min: 1 },
   ),
-  kept(
+  used(
     has("log.cleaner.min.cleanable.ratio", "double", "0.5"),
     "Default of the topics' `min.cleanable.dirty.ratio`.",
     { min: 0, max: 1 },
   ),
-  kept(
+  used(
     has("log.cleaner.min.compaction.lag.ms", "long", "0"),
     "Default of the topics' `min.compaction.lag.ms`.",
     { min: 0 },

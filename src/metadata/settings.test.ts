@@ -159,6 +159,12 @@ test("the policy of a topic without settings is the default one", () => {
   assert.deepEqual(topicPolicy(none), {
     isTrimmed: true,
     isCompacted: false,
+    compaction: {
+      deleteRetentionMs: 86_400_000,
+      lagMinMs: 0,
+      lagMaxMs: Number.MAX_SAFE_INTEGER,
+      dirtyRatioMin: 0.5,
+    },
     retentionMs: 604_800_000,
     retentionBytes: undefined,
     batchBytesMax: 1_048_588,
@@ -171,6 +177,10 @@ test("the policy of a topic without settings is the default one", () => {
 test("the policy follows every setting that is said to be used", () => {
   const values = new Map([
     ["cleanup.policy", "compact"],
+    ["delete.retention.ms", "7"],
+    ["min.compaction.lag.ms", "8"],
+    ["max.compaction.lag.ms", "9"],
+    ["min.cleanable.dirty.ratio", "0.25"],
     ["retention.ms", "-1"],
     ["retention.bytes", "10"],
     ["max.message.bytes", "11"],
@@ -185,6 +195,7 @@ test("the policy follows every setting that is said to be used", () => {
   assert.deepEqual(topicPolicy({ ...none, topic: values }), {
     isTrimmed: false,
     isCompacted: true,
+    compaction: { deleteRetentionMs: 7, lagMinMs: 8, lagMaxMs: 9, dirtyRatioMin: 0.25 },
     retentionMs: undefined,
     retentionBytes: 10,
     batchBytesMax: 11,

@@ -84,6 +84,16 @@ export interface TopicPolicy {
   /** Old records are removed by age and size; a topic with `cleanup.policy=compact` alone keeps them. */
   readonly isTrimmed: boolean;
   readonly isCompacted: boolean;
+  readonly compaction: {
+    /** How long a tombstone is kept, from the first compaction on that meets it. */
+    readonly deleteRetentionMs: number;
+    /** Records are left alone for so long. */
+    readonly lagMinMs: number;
+    /** And then compacted after so long at the latest. */
+    readonly lagMaxMs: number;
+    /** Share of a partition's bytes that may be uncompacted, between 0 and 1. */
+    readonly dirtyRatioMin: number;
+  };
   /** Undefined is for ever. */
   readonly retentionMs: number | undefined;
   /** Of each partition; undefined is without limit. */
@@ -111,6 +121,12 @@ export function topicPolicy(layers: SettingLayers): TopicPolicy {
   return {
     isTrimmed: policies.includes("delete"),
     isCompacted: policies.includes("compact"),
+    compaction: {
+      deleteRetentionMs: topicSettings.number("delete.retention.ms", values),
+      lagMinMs: topicSettings.number("min.compaction.lag.ms", values),
+      lagMaxMs: topicSettings.number("max.compaction.lag.ms", values),
+      dirtyRatioMin: topicSettings.number("min.cleanable.dirty.ratio", values),
+    },
     retentionMs: retentionMs < 0 ? undefined : retentionMs,
     retentionBytes: retentionBytes < 0 ? undefined : retentionBytes,
     batchBytesMax: topicSettings.number("max.message.bytes", values),

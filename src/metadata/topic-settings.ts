@@ -35,7 +35,7 @@ export const topicSettingRows: readonly Setting[] = [
     max: 22,
     brokerNames: ["compression.zstd.level"],
   }),
-  kept(
+  used(
     has("delete.retention.ms", "long", "86400000"),
     "How long a tombstone stays in a compacted topic, so that a reader from the start sees the deletion.",
     { min: 0, brokerNames: ["log.cleaner.delete.retention.ms"] },
@@ -78,7 +78,7 @@ export const topicSettingRows: readonly Setting[] = [
     "Time that records stay on local disks when they are in remote storage too; -2 is the value of `retention.ms`.",
     { min: -2, brokerNames: ["log.local.retention.ms"] },
   ),
-  kept(
+  used(
     has("max.compaction.lag.ms", "long", int64Max),
     "Longest time that a record of a compacted topic may stay uncompacted.",
     { min: 1, brokerNames: ["log.cleaner.max.compaction.lag.ms"] },
@@ -103,12 +103,12 @@ export const topicSettingRows: readonly Setting[] = [
     "Whose clock dates a record: the producer's, or with `LogAppendTime` the broker's when it arrives.",
     { choices: ["CreateTime", "LogAppendTime"], brokerNames: ["log.message.timestamp.type"] },
   ),
-  kept(
+  used(
     has("min.cleanable.dirty.ratio", "double", "0.5"),
     "Share of a compacted log that must be uncompacted before it is compacted again.",
     { min: 0, max: 1, brokerNames: ["log.cleaner.min.cleanable.ratio"] },
   ),
-  kept(
+  used(
     has("min.compaction.lag.ms", "long", "0"),
     "Shortest time that a record of a compacted topic stays uncompacted.",
     { min: 0, brokerNames: ["log.cleaner.min.compaction.lag.ms"] },

@@ -73,6 +73,11 @@ export class OwnedPartition {
     return this.#log.seekTime(timestampMs);
   }
 
+  /** Calls back when compaction has removed records that could be read before. */
+  whenCompacted(callback: () => void): void {
+    this.#log.onCompacted = callback;
+  }
+
   /** Why nothing can be appended any more; undefined while the partition is open. */
   get closeReason(): LogError | undefined {
     return this.partition.closeReason;

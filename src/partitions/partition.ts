@@ -8,7 +8,8 @@ import {
   patchLogAppendTime,
   type RecordCursor,
 } from "../records/index.ts";
-import type { FetchedBytes, PartitionLog, Store } from "../storage/index.ts";
+import type { CompactionOptions, FetchedBytes, PartitionLog, Store } from "../storage/index.ts";
+import type { CompactionReport } from "../values/index.ts";
 import type {
   ActiveProducer,
   AdvanceWaiter,
@@ -342,6 +343,29 @@ export class Partition implements FrameMember {
       retentionBytes: retentionBytes ?? Infinity,
     });
     if (moved !== undefined) this.#startFrame = this.#join(this.#log.endOffset);
+  }
+
+  /** Whether the topic's policy says that it is time. @throws LogError data_corrupt. */
+  async isCompactionDue(): Promise<boolean> {
+    const { isCompacted, compaction } = this.#policy;
+    if (!isCompacted || this.#closeReason !== undefined || this.#isInternal) return false;
+    return this.#share.store.isCompactionDue(this.#log, compaction);
+  }
+
+  /**
+   * Keeps the newest record of each key only, whatever the topic's policy says about when; tombstones
+   * and young records are left as it says. Offsets stay as they are.
+   * @throws LogError cancelled, closed, storage_full, storage_failed, data_corrupt.
+   */
+  compact(
+    options: Pick<CompactionOptions, "keyBytesMax" | "limits" | "signal" | "progress">,
+  ): Promise<CompactionReport> {
+    return this.#share.store.compact(this.#log, {
+      ...this.#policy.compaction,
+      ...options,
+      // What a transaction may still take back is not compacted.
+      endOffset: () => this.lastStableOffset,
+    });
   }
 
   activeProducers(): ActiveProducer[] {

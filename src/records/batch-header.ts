@@ -32,7 +32,9 @@ export const FIELD = {
 export const CODEC_BITS = 0x07;
 const LOG_APPEND_TIME_BIT = 0x08;
 export const TRANSACTIONAL_BIT = 0x10;
-const CONTROL_BIT = 0x20;
+export const CONTROL_BIT = 0x20;
+/** The base timestamp is the time from which on compaction may remove the batch's tombstones (KIP-534). */
+export const DELETE_HORIZON_BIT = 0x40;
 
 /**
  * The fixed fields of a batch, as they stand on the wire: -1 where a producer id, epoch, sequence or
@@ -104,6 +106,11 @@ export class BatchHeader {
   /** A marker written by a coordinator. A client has no business sending one; the caller refuses it. */
   get isControl(): boolean {
     return (this.attributes & CONTROL_BIT) !== 0;
+  }
+
+  /** When compaction may remove the tombstones of a batch that it has written; undefined where it has not said. */
+  get deleteHorizonMs(): number | undefined {
+    return (this.attributes & DELETE_HORIZON_BIT) === 0 ? undefined : this.baseTimestamp;
   }
 }
 

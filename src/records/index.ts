@@ -9,6 +9,7 @@
 export { BatchBuilder, type BatchBuilderOptions } from "./batch-builder.ts";
 export { type BatchFault, checkBatch, checkStoredBatch } from "./batch-check.ts";
 export { BATCH_HEADER_BYTES, BatchHeader, patchBatch, patchLogAppendTime } from "./batch-header.ts";
+export { BatchRewriter, OFFSET_DELTA_MAX, recordTail } from "./batch-rewriter.ts";
 export { BatchSlab } from "./batch-slab.ts";
 export { type Codec, codecNames } from "./compression.ts";
 export { RecordCursor } from "./record-cursor.ts";

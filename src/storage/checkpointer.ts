@@ -7,6 +7,12 @@ import {
   type PartitionCheckpoint,
   saveCheckpoint,
 } from "./checkpoint.ts";
+import {
+  COMPACTED_PARTS,
+  type CompactedPart,
+  decodeCompactedParts,
+  encodeCompactedParts,
+} from "./compacted-part.ts";
 import type { StoreOptions, StoreOwner, StoreStats } from "./contract.ts";
 import type { HeldDirectory } from "./directory.ts";
 import type { FileWal } from "./file-wal.ts";
@@ -76,6 +82,17 @@ interface CutLog {
 
 type Merges = Map<PartitionLog, readonly MergeSource[]>;
 
+/** Runs of one log that a checkpoint is to write anew: what a compaction asks for. */
+export interface Rewriting {
+  readonly log: PartitionLog;
+  /** Which runs, and what of them; asked in the turn of the cut. */
+  choose(): readonly MergeSource[];
+  /** They are written: how far the log is compacted once they are named; undefined where that stays as it is. */
+  written(): CompactedPart | undefined;
+  /** They have taken the place of the former ones. */
+  adopted(): void;
+}
+
 export class Checkpointer {
   /** The checkpoint that the store was opened from. */
   readonly opened: Checkpoint | undefined;
@@ -102,6 +119,12 @@ export class Checkpointer {
     this.#checkpointNumber = parts.last?.checkpointNumber ?? 0;
     this.#nextSegmentNumber = parts.last?.nextSegmentNumber ?? 1;
     for (const { runs } of parts.logs.values()) this.#noteLive(runs);
+    const compacted = new Map(
+      decodeCompactedParts(parts.last?.attachments.get(COMPACTED_PARTS)).map(
+        ({ topicId, partition, part }) => [`${topicId}/${partition}`, part],
+      ),
+    );
+    for (const [key, log] of parts.logs) log.compacted = compacted.get(key);
   }
 
   setAttachment(name: string, snapshot: () => Uint8Array): void {
@@ -185,11 +208,30 @@ export class Checkpointer {
     return this.#running;
   }
 
-  async #runOne(): Promise<void> {
+  /** Makes one that takes in all that was written before the call. */
+  async runAnew(): Promise<void> {
+    await this.#idle();
+    await this.run();
+  }
+
+  /** Makes one that writes runs anew, too. */
+  async rewrite(rewriting: Rewriting): Promise<void> {
+    await this.#idle();
+    if (this.#isStopped) throw new LogError("closed", "the store is closed");
+    this.#running = this.#runOne(rewriting);
+    await this.#running;
+  }
+
+  async #idle(): Promise<void> {
+    // Whoever asked for the one under way is told of its failure.
+    while (this.#running !== undefined) await this.#running.catch(() => undefined);
+  }
+
+  async #runOne(rewriting?: Rewriting): Promise<void> {
     // The first step is a later one: whoever writes the frame that makes it due has finished with it.
     await Promise.resolve();
     try {
-      await this.#make();
+      await this.#make(rewriting);
     } finally {
       this.#running = undefined;
     }
@@ -204,7 +246,7 @@ export class Checkpointer {
     await this.#running?.catch(() => undefined);
   }
 
-  async #make(): Promise<void> {
+  async #make(rewriting: Rewriting | undefined): Promise<void> {
     const { env, held, wal, host } = this.#parts;
     try {
       host.flush();
@@ -215,13 +257,13 @@ export class Checkpointer {
       const dead = [...this.#dead];
       this.#bytes = 0;
       this.#batches = 0;
+      const merges = rewriting === undefined ? this.#mergesOf(logs) : rewrittenBy(rewriting);
       await host.syncCut(cut.fileNumber);
-      const chosen = segmentsToMerge(
-        logs.flatMap((one) => one.runs),
-        this.#parts.options.segmentBytes ?? SEGMENT_BYTES,
-      );
-      const merges = this.#mergesOf(logs, chosen);
       const made = await this.#makeSegments(logs, merges);
+      const compacted = rewriting?.written();
+      const compactedOf = (log: PartitionLog): CompactedPart | undefined =>
+        log === rewriting?.log ? (compacted ?? log.compacted) : log.compacted;
+      attachments.set(COMPACTED_PARTS, compactedParts(logs, compactedOf));
       const checkpoint: Checkpoint = {
         checkpointNumber: ++this.#checkpointNumber,
         storeId: host.storeId,
@@ -235,6 +277,11 @@ export class Checkpointer {
       };
       await saveCheckpoint(env.disk, held.paths.checkpoints, checkpoint);
       this.#adopt(logs, merges, made);
+      if (rewriting !== undefined) {
+        rewriting.log.compacted = compactedOf(rewriting.log);
+        rewriting.log.onCompacted?.();
+        rewriting.adopted();
+      }
       this.#dead = this.#dead.slice(dead.length);
       this.#bury(dead);
       wal.trim(cut.fileNumber);
@@ -299,8 +346,12 @@ export class Checkpointer {
     });
   }
 
-  #mergesOf(logs: readonly CutLog[], chosen: ReadonlySet<number>): Merges {
+  #mergesOf(logs: readonly CutLog[]): Merges {
     const merges: Merges = new Map();
+    const chosen = segmentsToMerge(
+      logs.flatMap((one) => one.runs),
+      this.#parts.options.segmentBytes ?? SEGMENT_BYTES,
+    );
     if (chosen.size === 0) return merges;
     for (const { log } of logs) {
       const sources = mergeSources(log, chosen, this.#parts.segments);
@@ -395,6 +446,23 @@ export class Checkpointer {
       }
     }
   }
+}
+
+function rewrittenBy(rewriting: Rewriting): Merges {
+  return new Map([[rewriting.log, rewriting.choose()]]);
+}
+
+function compactedParts(
+  logs: readonly CutLog[],
+  compactedOf: (log: PartitionLog) => CompactedPart | undefined,
+): Uint8Array {
+  return encodeCompactedParts(
+    logs.flatMap(({ log }) => {
+      const part = compactedOf(log);
+      const { topicId, partition } = log;
+      return part === undefined ? [] : [{ topicId, partition, part }];
+    }),
+  );
 }
 
 function runKey(run: Run): string {

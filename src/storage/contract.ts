@@ -1,5 +1,6 @@
 /** What a store is told, and what it owes its owner. */
 import type { LogError } from "../errors/index.ts";
+import type { CompactionProgress } from "../values/index.ts";
 import type { FrameEntry } from "./frame.ts";
 import type { PartitionLog } from "./partition-log.ts";
 
@@ -23,6 +24,8 @@ export interface StoreOptions {
   readonly checkpointBatches?: number;
   /** A checkpoint is made this long after the first write since the last one. Default 5 minutes. */
   readonly checkpointMs?: number;
+  /** Compaction writes segments anew in portions of this size, each of which takes effect as a whole. Default 64 MiB. */
+  readonly compactionBytes?: number;
   /** Told the duration of each fdatasync of the WAL, in milliseconds. */
   readonly observeSync?: (ms: number) => void;
 }
@@ -54,6 +57,15 @@ export interface StoreStats {
   checkpoints: number;
   segments: number;
   failedWrites: number;
+  /** Passes of compaction over a log. */
+  compactions: number;
+  /** Bytes of batches that compaction has read to write them anew, and written. */
+  compactionBytesRead: number;
+  compactionBytesWritten: number;
+  /** Records that it has removed. */
+  compactionRecordsRemoved: number;
+  /** What it took, waiting included. */
+  compactionMs: number;
 }
 
 /** What retention keeps of a log; an absent limit keeps all. */
@@ -61,4 +73,35 @@ export interface Retention {
   readonly nowMs: number;
   readonly retentionMs?: number;
   readonly retentionBytes?: number;
+}
+
+/** How a log is compacted, as Kafka's settings of the same meaning say. */
+export interface CompactionPolicy {
+  /** How long a tombstone is kept, from the first pass on that meets it. */
+  readonly deleteRetentionMs: number;
+  /** Records younger than this are left alone. */
+  readonly lagMinMs: number;
+  /** Where a record has waited for longer than this the log is due. */
+  readonly lagMaxMs: number;
+  /** The log is due where more than this share of its bytes is not compacted yet. */
+  readonly dirtyRatioMin: number;
+}
+
+/** What work in the background may take. */
+export interface CompactionLimits {
+  /** Of what it reads, per second. */
+  readonly bytesPerSecondMax: number;
+  /** Of this thread's time, between 0 and 1. */
+  readonly threadShareMax: number;
+}
+
+export interface CompactionOptions extends CompactionPolicy {
+  /** Records from here on are left alone. Asked for each pass. */
+  readonly endOffset: () => number;
+  /** Memory for keys; where they need more, the log is gone through several times. */
+  readonly keyBytesMax: number;
+  /** For work in the background, which takes what is in segments; without it what only the WAL has is taken too. */
+  readonly limits?: CompactionLimits | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly progress?: ((progress: CompactionProgress) => void) | undefined;
 }

@@ -26,4 +26,13 @@ export { type Damage, findDamage, type RepairReport, repairStore } from "./repai
 export type { LostRange } from "./repair-report.ts";
 export { Store } from "./store.ts";
 export { StoreReader } from "./store-reader.ts";
-export type { Durability, Retention, StoreOptions, StoreOwner, StoreStats } from "./contract.ts";
+export type {
+  CompactionLimits,
+  CompactionOptions,
+  CompactionPolicy,
+  Durability,
+  Retention,
+  StoreOptions,
+  StoreOwner,
+  StoreStats,
+} from "./contract.ts";

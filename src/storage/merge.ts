@@ -6,8 +6,7 @@
  */
 import { invariant } from "../errors/index.ts";
 import type { PartitionLog } from "./partition-log.ts";
-import type { FetchedBytes } from "./read.ts";
-import type { RunSource } from "./segment-build.ts";
+import type { RunSource, SegmentBatches } from "./segment-build.ts";
 import type { SegmentTable } from "./segment-table.ts";
 import type { Run } from "./segment.ts";
 
@@ -52,15 +51,23 @@ export class MergeSource implements RunSource {
   readonly replaced: readonly Run[];
   readonly runs: Run[] = [];
   readonly #segments: SegmentTable;
+  readonly #readBytes: number;
   #run = 0;
   #offset: number;
 
-  constructor(log: PartitionLog, replaced: readonly Run[], segments: SegmentTable) {
+  // oxlint-disable-next-line max-params -- what is read, and how much at a time
+  constructor(
+    log: PartitionLog,
+    replaced: readonly Run[],
+    segments: SegmentTable,
+    readBytes = READ_BYTES,
+  ) {
     this.topicId = log.topicId;
     this.partition = log.partition;
     this.log = log;
     this.replaced = replaced;
     this.#segments = segments;
+    this.#readBytes = readBytes;
     this.#offset = replaced[0]?.baseOffset ?? 0;
   }
 
@@ -68,10 +75,14 @@ export class MergeSource implements RunSource {
     return this.replaced.reduce((sum, run) => sum + run.sizeBytes, 0);
   }
 
-  async next(): Promise<FetchedBytes | undefined> {
+  async next(): Promise<SegmentBatches | undefined> {
     const run = this.replaced[this.#run];
     if (run === undefined || this.log.isDropped) return undefined;
-    const limits = { bytesMax: READ_BYTES, endOffset: run.endOffset, atLeastOneBatch: true };
+    const limits = {
+      bytesMax: this.#readBytes,
+      endOffset: run.endOffset,
+      atLeastOneBatch: true,
+    };
     const fetched = await this.#segments.read(run, this.#offset, limits);
     invariant(fetched !== undefined, "a run holds batches up to its end");
     this.#offset = fetched.nextOffset;

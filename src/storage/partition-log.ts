@@ -2,6 +2,7 @@
 import { type BufferPool, writeUuid } from "../bytes/index.ts";
 import { invariant, LogError } from "../errors/index.ts";
 import { BatchHeader, checkStoredBatch } from "../records/index.ts";
+import type { CompactedPart } from "./compacted-part.ts";
 import { readOrFail } from "./io-errors.ts";
 import type { FetchedBytes, ReadLimits } from "./read.ts";
 import type { SegmentTable } from "./segment-table.ts";
@@ -26,6 +27,10 @@ export class PartitionLog {
   readonly partition: number;
   /** `topicId` as its 16 bytes. */
   readonly topicBytes = new Uint8Array(16);
+  /** How far the log is compacted; undefined where it never was. */
+  compacted: CompactedPart | undefined;
+  /** Told when compaction has removed records that were readable before. */
+  onCompacted: (() => void) | undefined;
   readonly #sources: LogSources;
   /** First offset that may be read. Grows only. */
   #startOffset = 0;

@@ -1,12 +1,19 @@
 /** Turns batches into segments: large runs get files of their own, small ones share. */
 import type { Disk } from "../env/index.ts";
-import type { FetchedBytes } from "./read.ts";
 import { type RunTarget, SegmentWriter } from "./segment.ts";
+
+/** Whole batches for a segment, whose memory is given back when they are written. */
+export interface SegmentBatches {
+  readonly bytes: Uint8Array;
+  /** A new run begins with the first of them. */
+  readonly startsRun?: boolean;
+  release(): void;
+}
 
 /** The batches of one partition, in order. */
 export interface RunSource extends RunTarget {
   /** The next whole batches; undefined behind the last. The build releases them. */
-  next(): FetchedBytes | undefined | Promise<FetchedBytes | undefined>;
+  next(): SegmentBatches | undefined | Promise<SegmentBatches | undefined>;
 }
 
 interface BuildOptions {
@@ -43,7 +50,7 @@ export class SegmentBuild {
         const isFull = (this.#writer?.sizeBytes ?? 0) >= this.#options.segmentBytes;
         if (isFull) await this.closeSegment();
         const writer = (this.#writer ??= this.#begin());
-        if (isFull || !isStarted) writer.startRun(source);
+        if (isFull || !isStarted || batches.startsRun === true) writer.startRun(source);
         isStarted = true;
         await writer.append(batches.bytes);
       } finally {

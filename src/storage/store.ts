@@ -6,9 +6,19 @@ import { BufferPool } from "../bytes/index.ts";
 import type { Env, Timer } from "../env/index.ts";
 import { invariant, LogError } from "../errors/index.ts";
 import type { BatchHeader } from "../records/index.ts";
+import type { CompactionReport } from "../values/index.ts";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
 import { Checkpointer } from "./checkpointer.ts";
-import type { Durability, Retention, StoreOptions, StoreOwner, StoreStats } from "./contract.ts";
+import { Compactor } from "./compactor.ts";
+import type {
+  CompactionOptions,
+  CompactionPolicy,
+  Durability,
+  Retention,
+  StoreOptions,
+  StoreOwner,
+  StoreStats,
+} from "./contract.ts";
 import { type HeldDirectory, holdDirectory } from "./directory.ts";
 import { FileWal } from "./file-wal.ts";
 import { ENTRY_BATCH } from "./frame.ts";
@@ -40,6 +50,11 @@ export class Store {
     checkpoints: 0,
     segments: 0,
     failedWrites: 0,
+    compactions: 0,
+    compactionBytesRead: 0,
+    compactionBytesWritten: 0,
+    compactionRecordsRemoved: 0,
+    compactionMs: 0,
   };
   readonly #env: Env;
   readonly #owner: StoreOwner;
@@ -50,6 +65,7 @@ export class Store {
   readonly #sources: LogSources;
   readonly #logs: Map<string, PartitionLog>;
   readonly #checkpointer: Checkpointer;
+  readonly #compactor: Compactor;
   readonly #open: OpenFrame;
   #isWriteDue = false;
   /** Every frame with batches up to here has been written. */
@@ -87,6 +103,14 @@ export class Store {
       segments: this.#segments,
       logs: this.#logs,
       last: recovery.checkpoint,
+    });
+    this.#compactor = new Compactor({
+      env,
+      directory: options.directory,
+      checkpointer: this.#checkpointer,
+      segments: this.#segments,
+      portionBytes: options.compactionBytes,
+      stats: this.stats,
     });
   }
 
@@ -347,6 +371,21 @@ export class Store {
     return startOffset;
   }
 
+  /** Whether it is time to compact a log. @throws LogError `data_corrupt`. */
+  isCompactionDue(log: PartitionLog, policy: CompactionPolicy): Promise<boolean> {
+    return this.#compactor.isDue(log, policy);
+  }
+
+  /**
+   * Removes records of which a newer one of the same key is there; records without a key stay. Takes
+   * effect portion by portion, while writing and reading go on; what was done before a failure stays
+   * done. One log at a time: a second call waits for the first.
+   * @throws LogError `cancelled`, `closed`, `storage_full`, `storage_failed`, `data_corrupt`.
+   */
+  compact(log: PartitionLog, options: CompactionOptions): Promise<CompactionReport> {
+    return this.#compactor.compact(log, options);
+  }
+
   /** Writes and syncs what is open, and lets the directory go. Idempotent. */
   async close(): Promise<void> {
     if (this.#refusal?.code === "closed") return;
@@ -354,6 +393,7 @@ export class Store {
     this.#markTimer?.cancel();
     const hadFailed = this.#refusal !== undefined;
     this.#refusal ??= new LogError("closed", "the store is closed");
+    this.#compactor.stop();
     try {
       await this.#checkpointer.stop();
       await this.#syncing;

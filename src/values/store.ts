@@ -127,6 +127,13 @@ export interface Topic<in In, out Out = In> extends ReadableTopic<Out> {
     offset: number,
     options?: { readonly partition?: number | undefined },
   ): Promise<number>;
+  /**
+   * Keeps the newest record of each key only, and records without a key, of one partition or of all.
+   * Offsets stay as they are. Appending and reading go on meanwhile; what was done before a failure or
+   * a cancellation stays done.
+   * @throws LogError unsupported, where the store is at a server; partition_not_found, cancelled, closed, storage_full, storage_failed, data_corrupt.
+   */
+  compact(options?: CompactTopicOptions): Promise<CompactedPartition[]>;
 }
 
 /** What a topic is made with. Of a topic that exists nothing is changed. */
@@ -135,7 +142,7 @@ export interface NewTopicOptions {
   readonly partitions?: number | undefined;
   /** What is kept: by age and size of a partition. Default: everything. */
   readonly retention?: { readonly ms?: number; readonly bytes?: number } | undefined;
-  /** Keep the newest record of each key only; every record then needs a key. */
+  /** Keep the newest record of each key only, by work in the background, and records without a key. */
   readonly compact?: boolean | undefined;
   /** Any setting by Kafka's name, such as `max.message.bytes`. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
@@ -228,6 +235,44 @@ export interface BackupReport {
   readonly bytesCopied: number;
 }
 
+/** How far a compaction is. */
+export interface CompactionProgress {
+  readonly bytesDone: number;
+  /** Grows where the keys need a further pass. */
+  readonly bytesToDo: number;
+  readonly recordsRemoved: number;
+}
+
+/** What a compaction did. */
+export interface CompactionReport {
+  /** Times that the log was gone through: more than one where its keys did not fit the memory for them. */
+  readonly passes: number;
+  /** Bytes of batches that were read to be written anew, and written. */
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  readonly recordsRead: number;
+  readonly recordsRemoved: number;
+  /** Of those, tombstones whose time was over. */
+  readonly tombstonesRemoved: number;
+  /** Batches that cannot be decoded, and were left as they are. */
+  readonly batchesSkipped: number;
+  readonly tookMs: number;
+}
+
+export interface CompactTopicOptions {
+  /** Only this one; all of them, one after another, where absent. */
+  readonly partition?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Told again and again how far it is. */
+  readonly progress?:
+    | ((progress: CompactionProgress & { readonly partition: number }) => void)
+    | undefined;
+}
+
+export interface CompactedPartition extends CompactionReport {
+  readonly partition: number;
+}
+
 /** Plain numbers about a store, counted since it was opened. */
 export interface StoreStats {
   readonly topics: number;
@@ -242,6 +287,11 @@ export interface StoreStats {
     readonly checkpoints: number;
     readonly segments: number;
     readonly failedWrites: number;
+    readonly compactions: number;
+    readonly compactionBytesRead: number;
+    readonly compactionBytesWritten: number;
+    readonly compactionRecordsRemoved: number;
+    readonly compactionMs: number;
   };
 }
 
