@@ -6,6 +6,7 @@ import {
   prometheusContentType,
   prometheusText,
 } from "../metrics/index.ts";
+import { FollowRoutes } from "./follow-routes.ts";
 import { Gate, type GateOptions } from "./gate.ts";
 import { refuse, uncached } from "./problem.ts";
 import { ProglogRoutes, wantsPage } from "./proglog-routes.ts";
@@ -28,6 +29,7 @@ export class HttpDoor {
   readonly #options: HttpDoorOptions;
   readonly #router: Router;
   readonly #rpc: RpcDoor;
+  readonly #follow: FollowRoutes;
   readonly #requests: Counter;
   #listener: HttpListener | undefined;
   #host = "";
@@ -39,9 +41,11 @@ export class HttpDoor {
     const { broker, metrics, proglogTopic, isReady } = options;
     const address = (): string => `${this.#host}:${this.port}`;
     this.#rpc = new RpcDoor({ env, broker, isReady, proglogTopic, address });
+    this.#follow = new FollowRoutes({ env, broker, metrics });
     this.#router = new Router([
       ...healthRoutes(options),
       ...new RecordRoutes({ env, broker }).routes,
+      ...this.#follow.routes,
       ...(proglogTopic === undefined ? [] : new ProglogRoutes(broker, proglogTopic).routes),
     ]);
     this.#requests = metrics.counter("cordwood_http_requests_total", "Requests over HTTP.");
@@ -76,6 +80,7 @@ export class HttpDoor {
   /** Ends followers, lets what is in flight end within `graceMs`, closes the port. Idempotent. */
   async close(graceMs = 0): Promise<void> {
     this.#rpc.close();
+    this.#follow.close();
     await this.#listener?.close(graceMs);
   }
 

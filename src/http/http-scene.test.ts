@@ -50,7 +50,7 @@ export class Scene {
       ...(sent === undefined ? {} : { body: sent }),
     });
     const heard = await response.text();
-    const isJson = (response.headers.get("content-type") ?? "").endsWith("json");
+    const isJson = /[/+]json$/.test(response.headers.get("content-type") ?? "");
     const json: unknown = isJson && heard !== "" ? JSON.parse(heard) : undefined;
     return { status: response.status, headers: response.headers, text: heard, json };
   }

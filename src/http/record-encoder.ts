@@ -51,16 +51,12 @@ export class RecordEncoder {
     this.#ascii(text);
   }
 
-  /** Leaves `count` bytes out and answers where they are, for {@link RecordEncoder.put}. */
-  reserve(count: number): number {
-    this.#room(count);
-    const at = this.#size;
-    this.#size += count;
-    return at;
-  }
-
-  put(at: number, bytes: Uint8Array): void {
+  /** Puts bytes before what was written from `at` on. */
+  insert(at: number, bytes: Uint8Array): void {
+    this.#room(bytes.length);
+    this.#out.copyWithin(at + bytes.length, at, this.#size);
     this.#out.set(bytes, at);
+    this.#size += bytes.length;
   }
 
   /** What was written since the last call, in memory of its own. */
