@@ -113,6 +113,7 @@ async function serve(options: ServeOptions): Promise<void> {
       proglogTopic: options["http.proglog"],
       corsOrigins: options["http.corsOrigin"],
       allowedHosts: options["http.allowedHost"],
+      version,
     },
     advertised: options.advertised,
     durability: options.durability,

@@ -6,19 +6,25 @@ import {
   prometheusContentType,
   prometheusText,
 } from "../metrics/index.ts";
+import { ClusterRoutes } from "./cluster-routes.ts";
 import { FollowRoutes } from "./follow-routes.ts";
 import { Gate, type GateOptions } from "./gate.ts";
+import { GroupRoutes } from "./group-routes.ts";
+import { openApiText } from "./openapi.ts";
 import { refuse, uncached } from "./problem.ts";
 import { ProglogRoutes, wantsPage } from "./proglog-routes.ts";
 import { RecordRoutes } from "./record-routes.ts";
 import { type Route, Router } from "./router.ts";
 import { RpcDoor } from "./rpc/index.ts";
+import { TopicRoutes } from "./topic-routes.ts";
 
 export interface HttpDoorOptions extends Omit<GateOptions, "host"> {
   readonly broker: Broker;
   /** Whether the server takes requests of its clients now. */
   readonly isReady: () => boolean;
   readonly metrics: MetricRegistry;
+  /** Of the product, as its description says. */
+  readonly version?: string | undefined;
   /** The topic behind proglog's contract; where absent `/` is nothing. */
   readonly proglogTopic?: string | undefined;
 }
@@ -46,6 +52,10 @@ export class HttpDoor {
       ...healthRoutes(options),
       ...new RecordRoutes({ env, broker }).routes,
       ...this.#follow.routes,
+      ...new TopicRoutes({ env, broker }).routes,
+      ...new GroupRoutes(broker).routes,
+      ...new ClusterRoutes(broker).routes,
+      openApiRoute(options.version ?? "0"),
       ...(proglogTopic === undefined ? [] : new ProglogRoutes(broker, proglogTopic).routes),
     ]);
     this.#requests = metrics.counter("cordwood_http_requests_total", "Requests over HTTP.");
@@ -57,6 +67,11 @@ export class HttpDoor {
     gauge("connections_accepted", "Since the start.", () => stats()?.connectionsAccepted);
     gauge("connections_refused", "Since the start.", () => stats()?.connectionsRefused);
     gauge("requests_in_flight", "Requests not answered yet.", () => stats()?.requestsInFlight);
+  }
+
+  /** What is served, by method and path. */
+  get routes(): readonly Route[] {
+    return this.#router.routes;
   }
 
   /** The port listened on; 0 before. */
@@ -92,6 +107,15 @@ export class HttpDoor {
     const known = [...new Set(places)].join(", ");
     refuse(exchange, 404, `There is nothing at ${exchange.path.slice(0, 200)}; try ${known}`);
   }
+}
+
+function openApiRoute(version: string): Route {
+  const text = openApiText(version);
+  return {
+    method: "GET",
+    path: "/openapi.json",
+    handle: ({ exchange }) => exchange.answer(200, { "content-type": "application/json" }, text),
+  };
 }
 
 function healthRoutes({ isReady, metrics }: HttpDoorOptions): readonly Route[] {

@@ -13,6 +13,7 @@ import { ndjsonType } from "./record-answer.ts";
 import { RecordEncoder } from "./record-encoder.ts";
 import type { Request } from "./request.ts";
 import type { Route } from "./router.ts";
+import { partitionOf, topicOf } from "./topic-finder.ts";
 import { encoding, type FollowCounters, type Follower, TopicTail } from "./topic-tail.ts";
 import { handshakeFault, openWebSocket } from "./websocket.ts";
 
@@ -114,8 +115,7 @@ export class FollowRoutes {
 
   async #wanted(request: Request): Promise<Wanted> {
     const name = request.param("topic");
-    const topic = this.#broker.topicNamed(name);
-    if (topic === undefined) throw new LogError("topic_not_found", `there is no topic "${name}"`);
+    const topic = topicOf(this.#broker, name);
     const partitions = partitionsOf(topic, request.query("partition"));
     const range = rangeOf(request.query("range") ?? "end");
     const nowMs = this.#env.clock.wallMs();
@@ -260,12 +260,7 @@ function partitionsOf(topic: OpenTopic, asked: string | undefined): readonly Par
       `"partition" is a number, or several like 0,2, not "${asked.slice(0, 100)}"`,
     );
   }
-  return indexes.map((index) => {
-    const partition = topic.partitions[index];
-    if (partition !== undefined) return partition;
-    const message = `${topic.name} has ${topic.partitions.length} partitions, numbered from 0; there is no ${index}`;
-    throw new LogError("partition_not_found", message);
-  });
+  return indexes.map((index) => partitionOf(topic, index));
 }
 
 /** The id of an event: for each partition the next offset behind it. @throws RequestFault */

@@ -32,6 +32,17 @@ export async function offsetsOf(
   return { start, end: Math.max(start, end) };
 }
 
+/** The offset of a point that must be within the partition. @throws LogError offset_out_of_range */
+// oxlint-disable-next-line max-params -- a point, in what, and seen from when
+export function offsetAt(
+  name: string,
+  partition: Partition,
+  point: Point,
+  nowMs: number,
+): Promise<number> {
+  return startOffset(name, partition, fromOf(point, nowMs));
+}
+
 async function endOf(partition: Partition, point: Point, nowMs: number): Promise<number> {
   // An end may be still to come.
   if (point.kind === "offset") return point.offset;

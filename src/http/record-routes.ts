@@ -1,5 +1,5 @@
 /** Appending records and reading them, one request at a time. */
-import type { AppendConditions, Broker, OpenTopic, TopicWriter } from "../broker/index.ts";
+import type { AppendConditions, Broker, TopicWriter } from "../broker/index.ts";
 import type { Env } from "../env/index.ts";
 import { LogError } from "../errors/index.ts";
 import type { Partition } from "../partitions/index.ts";
@@ -12,6 +12,7 @@ import { RecordEncoder } from "./record-encoder.ts";
 import { type ParsedRecord, RecordParser, stored } from "./record-parser.ts";
 import type { Request } from "./request.ts";
 import type { Route } from "./router.ts";
+import { partitionOf, topicOf } from "./topic-finder.ts";
 import { outOfRange } from "../values/index.ts";
 
 /** Largest body that is read whole, and largest line of one that is not. */
@@ -183,12 +184,12 @@ export class RecordRoutes {
   /** The newest record of a key. */
   async #readKey(request: Request): Promise<void> {
     request.allow("partition");
-    const topic = this.#topic(request.param("topic"));
+    const topic = topicOf(this.#broker, request.param("topic"));
     const writer = this.#broker.writer(topic);
     const key = request.param("key");
     const bytes = Buffer.from(key);
     const index = request.numberQuery("partition") ?? writer.partitionFor(bytes);
-    const { partition } = writer.lane(index);
+    const partition = partitionOf(topic, index);
     const offset = await writer.lastOffset(index, bytes);
     if (offset === undefined) {
       const message = `${topic.name}/${index} has no record of the key "${key.slice(0, 100)}"`;
@@ -239,27 +240,20 @@ export class RecordRoutes {
     exchange.answer(200, { ...headers, ...json }, encoder.take());
   }
 
-  /** @throws LogError topic_not_found */
-  #topic(name: string): OpenTopic {
-    const topic = this.#broker.topicNamed(name);
-    if (topic !== undefined) return topic;
-    throw new LogError("topic_not_found", `there is no topic "${name.slice(0, 249)}"`);
-  }
-
   /** As for clients of Kafka, a topic is made where the settings say so. */
   async #writerFor(name: string): Promise<TopicWriter> {
     const known = this.#broker.topicNamed(name);
     if (known !== undefined) return this.#broker.writer(known);
     const { errorCode, errorMessage } = await this.#broker.autoCreateTopic(name);
     if (errorCode !== undefined) throw new LogError(errorCode, errorMessage ?? errorCode);
-    return this.#broker.writer(this.#topic(name));
+    return this.#broker.writer(topicOf(this.#broker, name));
   }
 
   /** @throws LogError topic_not_found, partition_not_found */
   #partitionOf(request: Request): { readonly name: string; readonly partition: Partition } {
-    const topic = this.#topic(request.param("topic"));
+    const topic = topicOf(this.#broker, request.param("topic"));
     const index = request.numberParam("partition");
-    const { partition } = this.#broker.writer(topic).lane(index);
+    const partition = partitionOf(topic, index);
     return { name: `${topic.name}/${index}`, partition };
   }
 }

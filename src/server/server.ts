@@ -13,7 +13,10 @@ import { observe, type ProcessWatch } from "./metrics.ts";
 /** Requests in flight have this long to be answered when the server ends. */
 const graceMs = 1_500;
 
-export type HttpOptions = Pick<HttpDoorOptions, "corsOrigins" | "allowedHosts" | "proglogTopic">;
+export type HttpOptions = Pick<
+  HttpDoorOptions,
+  "corsOrigins" | "allowedHosts" | "proglogTopic" | "version"
+>;
 
 export interface ServerOptions {
   /** Where everything is kept; made where it is not there. */
