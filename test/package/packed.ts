@@ -21,7 +21,9 @@ export function pack(): Packed {
   for (const directory of [staged, installed]) mkdirSync(directory, { recursive: true });
   const config = join(repository, "tsconfig.build.json");
   run(join(repository, "node_modules/.bin/tsc"), ["-p", config, "--outDir", join(staged, "dist")]);
-  run(process.execPath, [join(repository, "build/library.ts"), join(staged, "dist")]);
+  for (const part of ["library", "program"]) {
+    run(process.execPath, [join(repository, "build", `${part}.ts`), join(staged, "dist")]);
+  }
   for (const name of ["README.md", "CHANGELOG.md", "LICENSE"]) {
     cpSync(join(repository, name), join(staged, name));
   }
