@@ -1,6 +1,8 @@
 // Makes src/proto/generated from the .proto files here: npm run proto
 // Or looks whether it is what they give, and whether they keep the rules of buf.yaml: npm run proto -- --check
 //
+// Or makes messages for another language: --template FILE --output DIRECTORY
+//
 // The compiler lies outside of the repository, because its package has an install script; it is installed without
 // running that into $CORDWOOD_PROTO_CACHE or ~/.cache/cordwood-proto.
 import { execFileSync } from "node:child_process";
@@ -14,9 +16,16 @@ const packages = ["@bufbuild/buf@1.75.0", "@bufbuild/protoc-gen-es@2.17.0"];
 const here = fileURLToPath(new URL(".", import.meta.url));
 const generated = fileURLToPath(new URL("../src/proto/generated", import.meta.url));
 
-const { values } = parseArgs({ options: { check: { type: "boolean", default: false } } });
+const { values } = parseArgs({
+  options: {
+    check: { type: "boolean", default: false },
+    template: { type: "string" },
+    output: { type: "string" },
+  },
+});
 const bin = installed();
 if (values.check) check();
+else if (values.template !== undefined) generate(values.template, values.output ?? ".");
 else buf("generate");
 
 /** Where the programs are. */
@@ -39,6 +48,12 @@ function buf(...args: string[]): void {
     env: { ...process.env, PATH: path },
     stdio: "inherit",
   });
+}
+
+/** The services that clients call; others bring the messages of health and reflection themselves. */
+function generate(template: string, output: string): void {
+  const paths = ["--path", "cordwood", "--path", "log"];
+  buf("generate", "--template", template, "--output", output, ...paths);
 }
 
 function check(): void {

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Installs and builds what clients of test/clients/run.ts need: install.sh [NAME…], all of them without a name.
+# Installs and builds what clients of test/clients/run.ts and test/http/run.ts need: install.sh [NAME…], all of them without a name.
 # What is there already is left as it is. Packages of Debian come by apt; all else lies in one directory
 # outside of the repository, $CORDWOOD_CLIENTS_CACHE or ~/.cache/cordwood-clients.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+http=$root/test/http
 cache=${CORDWOOD_CLIENTS_CACHE:-$HOME/.cache/cordwood-clients}
 go_version=1.26.8 # taken when there is no Go, or an older one than Go's own toolchain switching
 
@@ -67,11 +69,60 @@ go_program() {
 }
 
 go_build() {
-  local go=go
-  if ! command -v go >/dev/null || ! GOTOOLCHAIN=local go version | grep -qE 'go1\.(2[1-9]|[3-9][0-9])'; then
-    go=$(go_of_our_own)
-  fi
+  local go
+  go=$(go_command)
   (cd "$here/go" && GOFLAGS=-mod=readonly GOTOOLCHAIN=auto "$go" build -o "$cache/go-$1/$1" "./$1")
+}
+
+# The Go of this machine where it is new enough, else one of our own.
+go_command() {
+  if command -v go >/dev/null && GOTOOLCHAIN=local go version | grep -qE 'go1\.(2[1-9]|[3-9][0-9])'; then
+    command -v go
+  else
+    go_of_our_own
+  fi
+}
+
+# The program's directory outside of the repository gets the messages, made of the .proto files.
+go_grpc() {
+  local directory=$cache/go-grpc
+  unless_done "$directory" "$http"/go/* "$root"/proto/*/v1/*.proto "$here/install.sh" -- go_grpc_build "$directory"
+}
+
+go_grpc_build() {
+  local directory=$1 go
+  go=$(go_command)
+  cp "$http"/go/* "$directory/"
+  mkdir -p "$directory/bin"
+  (cd "$directory" && GOTOOLCHAIN=auto "$go" build -o bin/ tool)
+  PATH=$directory/bin:$PATH node "$root/proto/run.ts" --template "$directory/buf.gen.yaml" --output "$directory/gen"
+  (cd "$directory" && GOFLAGS=-mod=readonly GOTOOLCHAIN=auto "$go" build -o client .)
+}
+
+grpcurl() {
+  unless_done "$cache/grpcurl" "$here/install.sh" -- grpcurl_build
+}
+
+grpcurl_build() {
+  local go
+  go=$(go_command)
+  GOTOOLCHAIN=auto GOBIN=$cache/grpcurl "$go" install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
+}
+
+python_grpcio() {
+  local directory=$cache/python-grpcio
+  unless_done "$directory" "$http"/python/* "$root"/proto/cordwood/v1/*.proto "$here/install.sh" -- python_grpcio_build "$directory"
+}
+
+python_grpcio_build() {
+  local directory=$1
+  from_apt 'python3 -c "import ensurepip, venv"' python3 python3-venv
+  python3 -m venv --clear "$directory"
+  "$directory/bin/pip" install --quiet --disable-pip-version-check --requirement "$http/python/requirements.txt"
+  mkdir -p "$directory/client"
+  cp "$http/python/client.py" "$directory/client/"
+  "$directory/bin/python" -m grpc_tools.protoc --proto_path "$root/proto" --python_out "$directory/client" \
+    --grpc_python_out "$directory/client" "$root"/proto/cordwood/v1/*.proto
 }
 
 # Debian's Go is too old to fetch a newer one by itself, but it can fetch it as the module that it is.
@@ -107,7 +158,7 @@ java_build() {
 }
 
 if [ $# -eq 0 ]; then
-  set -- kcat librdkafka kafka-python confluent-kafka franz-go segmentio java-4.3.1 java-2.8.2 kafkajs platformatic
+  set -- kcat librdkafka kafka-python confluent-kafka franz-go segmentio java-4.3.1 java-2.8.2 kafkajs platformatic go-grpc grpcurl python-grpcio
 fi
 for name in "$@"; do
   case "$name" in
@@ -116,6 +167,9 @@ for name in "$@"; do
     kafka-python | confluent-kafka) python ;;
     franz-go) go_program franz ;;
     segmentio) go_program segmentio ;;
+    go-grpc) go_grpc ;;
+    grpcurl) grpcurl ;;
+    python-grpcio) python_grpcio ;;
     java-*) java "${name#java-}" ;;
     kafkajs | platformatic) test -d "$here/../../node_modules/kafkajs" || { echo "install.sh: run npm ci" >&2; exit 1; } ;;
     *)

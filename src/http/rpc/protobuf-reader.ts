@@ -85,7 +85,7 @@ export class ProtobufReader {
 
   #skip(): void {
     const wireType = this.#wireType;
-    if (wireType === VARINT) this.#varint();
+    if (wireType === VARINT) this.#position = this.#varintEnd();
     else if (wireType === FIXED64) this.#position += 8;
     else if (wireType === FIXED32) this.#position += 4;
     else if (wireType === BYTES) this.#position = this.#lengthEnd();
@@ -112,11 +112,14 @@ export class ProtobufReader {
 
   #signedVarint(): number {
     const start = this.#position;
+    const end = this.#varintEnd();
+    return end - start < 8 ? this.#varint() : this.#longVarint(start, end - 1);
+  }
+
+  #varintEnd(): number {
+    const start = this.#position;
     for (let position = start; position < this.#end && position - start < 10; position++) {
-      const byte = this.#bytes[position] ?? 0;
-      if (byte >= 0x80) continue;
-      if (position - start < 7) return this.#varint();
-      return this.#longVarint(start, position);
+      if ((this.#bytes[position] ?? 0) < 0x80) return position + 1;
     }
     throw malformed("a number that is cut");
   }
