@@ -18,7 +18,7 @@ import type {
   RestoreReport,
   StoreOptions,
 } from "./library/index.ts";
-import type { Store } from "./values/index.ts";
+import type { CopyOptions, Store } from "./values/index.ts";
 
 export type { ErrorCode } from "./errors/index.ts";
 export { LogError } from "./errors/index.ts";
@@ -59,12 +59,16 @@ export async function openLog(
 
 /**
  * Makes a directory, which must be empty or not exist, of the newest backup in another one.
- * @throws LogError format_unknown, format_newer, data_corrupt, storage_full, storage_failed.
+ * @throws LogError format_unknown, format_newer, data_corrupt, storage_full, storage_failed, cancelled, handler_failed.
  */
-export async function restore(from: string, to: string): Promise<RestoreReport> {
+export async function restore(
+  from: string,
+  to: string,
+  options?: CopyOptions,
+): Promise<RestoreReport> {
   const [library, { localEnv }] = await Promise.all([
     import("./library/index.ts"),
     import("./env/node/local.ts"),
   ]);
-  return library.restoreFrom(localEnv(), from, to);
+  return library.restoreFrom(localEnv(), from, to, options);
 }

@@ -399,6 +399,88 @@ test("a backup is made while appending goes on, brought up to date, and restored
   await assert.rejects(memory.backup(newDirectory()), isCode("unsupported", /memory/));
 });
 
+test("a backup that follows stays up to date through checkpoints, and ends with all of it", async () => {
+  const backup = newDirectory();
+  await using log = await openLog(newDirectory(), { files: smallFiles });
+  const control = new AbortController();
+  const generations: number[] = [];
+  const rounds = { seen: 0, wanted: Promise.withResolvers<void>() };
+  const following = log.backup(backup, {
+    follow: true,
+    signal: control.signal,
+    intervalMs: 1,
+    completed({ generation }) {
+      generations.push(generation);
+      rounds.wanted.resolve();
+    },
+  });
+  const append = (records: number): void => {
+    for (let n = 0; n < records; n++) log.append(text(String(log.endOffset)));
+  };
+  for (let round = 0; round < 4; round++) {
+    await rounds.wanted.promise;
+    rounds.wanted = Promise.withResolvers<void>();
+    append(2000);
+    if (round === 2) await log.checkpoint();
+  }
+  append(10);
+  control.abort();
+  const { generation } = await following;
+  assert.ok(generation >= 5 && generations.length === generation);
+  assert.deepEqual(
+    generations.toSorted((left, right) => left - right),
+    generations,
+  );
+  const restored = newDirectory();
+  await restore(backup, restored);
+  await using again = await openLog(restored);
+  assert.equal(again.endOffset, 8010);
+  for (const record of again.scan()) assert.equal(textOf(record.value), String(record.offset));
+});
+
+test("a backup that follows ends with the log, and a callback that throws ends it too", async () => {
+  const log = await openLog(newDirectory());
+  log.append(text("a"));
+  const first = Promise.withResolvers<void>();
+  const backup = newDirectory();
+  const following = log.backup(backup, { follow: true, completed: () => first.resolve() });
+  await first.promise;
+  await Promise.all([assert.rejects(following, isCode("closed", /closed/)), log.close()]);
+  await using again = await openLog(log.directory);
+  const options = { progress: throwNoScreen };
+  await assert.rejects(again.backup(backup, options), isCode("handler_failed", /no screen/));
+  await assert.rejects(
+    again.backup(backup, { follow: true, completed: throwNoScreen }),
+    isCode("handler_failed", /completed backup threw: no screen/),
+  );
+  await assert.rejects(
+    again.backup(backup, { signal: AbortSignal.abort() }),
+    isCode("cancelled", /cancelled/),
+  );
+  const told: number[] = [];
+  await again.backup(backup, { progress: ({ bytes }) => told.push(bytes) });
+  assert.ok(told.length > 1 && (told.at(-1) ?? 0) > 0);
+  const restored: number[] = [];
+  await restore(backup, newDirectory(), { progress: ({ files }) => restored.push(files) });
+  assert.ok(restored.length > 1);
+});
+
+function throwNoScreen(): never {
+  throw new Error("no screen");
+}
+
+test("the numbers of a log are plain, histograms too", async () => {
+  await using log = await openLog(newDirectory());
+  log.appendBatch([text("a"), text("b")]);
+  await log.flush();
+  const { batches, syncs, metrics } = log.stats();
+  assert.ok(batches >= 1 && syncs >= 1);
+  const seconds = metrics["cordwood_wal_sync_seconds"];
+  assert.ok(typeof seconds === "object" && seconds.count >= 1 && seconds.p99 >= seconds.p50);
+  assert.ok(Number(metrics["cordwood_appended_records_total"]) >= 2);
+  assert.equal(JSON.parse(JSON.stringify(metrics))["cordwood_groups"], 0);
+});
+
 test("what a full disk did not take has no offset, and nothing takes its place", async () => {
   let isFull = false;
   const disk = new MemoryDisk({

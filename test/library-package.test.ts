@@ -1,7 +1,7 @@
 // The package as it is published: small to load, and what its documents show is what it does.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { pathToFileURL } from "node:url";
@@ -24,6 +24,12 @@ test("the program of the README runs in an empty project", () => {
 
 test("every example of docs/library.md has the right types and prints what stands below it", () => {
   const document = readFileSync("docs/library.md", "utf8");
+  // What the example of protobuf needs: messages made of the text that stands there, and the one package.
+  const generated = "test/library/proto";
+  assert.ok(document.includes(readFileSync(join(generated, "order.proto"), "utf8")));
+  cpSync(join(generated, "order_pb.ts"), join(project, "order_pb.ts"));
+  const runtime = "node_modules/@bufbuild/protobuf";
+  cpSync(runtime, join(project, runtime), { recursive: true });
   const blocks = [...document.matchAll(/```ts\n(.*?)```\n+(?:```\n(.*?)```)?/gs)];
   assert.ok(blocks.length > 8);
   const programs = blocks.map(([, source = ""], index) => {

@@ -2,6 +2,7 @@
 import { Broker, type OpenTopic } from "../broker/index.ts";
 import { type Env, MemoryDisk } from "../env/index.ts";
 import { invariant, type LogError } from "../errors/index.ts";
+import { MetricRegistry } from "../metrics/index.ts";
 import type { Codec } from "../records/index.ts";
 import { type NewTopicOptions, vouched } from "../values/index.ts";
 import { refuseFault } from "./faults.ts";
@@ -34,6 +35,8 @@ export interface Engine {
   readonly env: Env;
   readonly broker: Broker;
   readonly directory: string;
+  /** What the engine counts. */
+  readonly metrics: MetricRegistry;
 }
 
 /** Where a store in memory pretends to be. */
@@ -51,8 +54,10 @@ export async function openEngine(
   const isMemory = place.kind === "memory";
   const env = isMemory ? { ...machine, disk: new MemoryDisk() } : machine;
   const directory = isMemory ? MEMORY_DIRECTORY : place.path;
+  const metrics = new MetricRegistry();
   const broker = await Broker.open(env, {
     directory,
+    metrics,
     durability: options.durability,
     compression: options.compression,
     advertised: () => nobody,
@@ -60,7 +65,7 @@ export async function openEngine(
     storage: present(options.files ?? {}),
     onFatal: options.onFatal,
   });
-  return { env, broker, directory };
+  return { env, broker, directory, metrics };
 }
 
 /** The topic of that name, made where there is none. */

@@ -6,6 +6,7 @@ import type { Codec } from "../records/index.ts";
 import {
   abortError,
   type AnyTopicOptions,
+  type BackupOptions,
   type BackupReport,
   type Position,
   type ReadableTopic,
@@ -31,6 +32,7 @@ import { bufferTexts } from "./buffer-texts.ts";
 import { type Engine, ensureTopic, type FileLimits, openEngine } from "./engine.ts";
 import { refuseFault } from "./faults.ts";
 import { LocalReadings } from "./local-readings.ts";
+import { readMetrics } from "./metrics.ts";
 import { LocalTopic } from "./topic.ts";
 
 export interface StoreOptions {
@@ -139,7 +141,7 @@ export class LogStore implements Store {
   }
 
   async stats(): Promise<StoreStats> {
-    return this.#broker.stats();
+    return { ...this.#broker.stats(), metrics: readMetrics(this.#engine.metrics) };
   }
 
   async checkpoint(): Promise<void> {
@@ -147,9 +149,23 @@ export class LogStore implements Store {
     await this.#broker.checkpoint();
   }
 
-  async backup(to: string): Promise<BackupReport> {
+  async backup(to: string, options: BackupOptions = {}): Promise<BackupReport> {
     this.#refuseIfEnded();
-    return backupTo(this.#engine, this.url, to);
+    const { env, directory } = this.#engine;
+    const from = {
+      env,
+      directory,
+      place: this.url,
+      ending: this.#ending.signal,
+      // What was acknowledged is in the files, and more is not promised.
+      settle: () => Promise.resolve(),
+      checkpoint: () => this.checkpoint(),
+      counts: () => {
+        const { store, walBytes } = this.#broker.stats();
+        return { frames: store.frames, walBytes };
+      },
+    };
+    return backupTo(from, to, options);
   }
 
   close(): Promise<void> {

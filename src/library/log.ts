@@ -3,10 +3,17 @@ import { invariant, LogError } from "../errors/index.ts";
 import type { OwnedPartition, PendingFrame } from "../partitions/index.ts";
 import { BatchBuilder, BatchSlab, RecordCursor, type RecordHeader } from "../records/index.ts";
 import { verifyStore, type VerifyReport } from "../storage/index.ts";
-import type { BackupReport, CompactionReport, CompactTopicOptions } from "../values/index.ts";
+import type {
+  BackupOptions,
+  BackupReport,
+  CompactionReport,
+  CompactTopicOptions,
+  Metrics,
+} from "../values/index.ts";
 import { backupTo } from "./backup.ts";
 import type { Engine } from "./engine.ts";
 import { type LogRecord, ownRecord } from "./log-scan.ts";
+import { readMetrics } from "./metrics.ts";
 import { type LogSource, ReadableLog } from "./readable-log.ts";
 
 /** The store writes by itself when this much was handed over, so no more of whole batches ever waits. */
@@ -47,6 +54,7 @@ export interface LogStats {
   readonly syncs: number;
   readonly checkpoints: number;
   readonly segments: number;
+  readonly metrics: Metrics;
 }
 
 /**
@@ -90,6 +98,8 @@ export class Log extends ReadableLog implements AsyncDisposable {
   #nextFlush: Promise<void> | undefined;
   #runningFlush: Promise<void> = Promise.resolve();
   readonly #cursor = new RecordCursor();
+  /** Aborted with the failure, for what waits. */
+  readonly #ending = new AbortController();
   #closing: Promise<void> | undefined;
 
   constructor(parts: LogParts) {
@@ -256,18 +266,32 @@ export class Log extends ReadableLog implements AsyncDisposable {
 
   /**
    * Brings a backup in another directory up to date: everything appended before the call is in it.
-   * Appending goes on meanwhile; segments are copied once only.
-   * @throws LogError unsupported, storage_full, storage_failed.
+   * Appending goes on meanwhile; segments are copied once only. With `follow` it stays so.
+   * @throws LogError unsupported, storage_full, storage_failed, cancelled, handler_failed, closed.
    */
-  async backup(to: string): Promise<BackupReport> {
-    await this.flush();
-    return backupTo(this.#engine, this.#place, to);
+  async backup(to: string, options: BackupOptions = {}): Promise<BackupReport> {
+    this.#refuseIfFailed();
+    const { env, directory, broker } = this.#engine;
+    const from = {
+      env,
+      directory,
+      place: this.#place,
+      ending: this.#ending.signal,
+      settle: () => this.flush(),
+      checkpoint: () => this.checkpoint(),
+      counts: () => {
+        const { store, walBytes } = broker.stats();
+        return { frames: store.frames, walBytes };
+      },
+    };
+    return backupTo(from, to, options);
   }
 
   stats(): LogStats {
     const { batches, bytes, frames, syncs, checkpoints, segments } =
       this.#engine.broker.stats().store;
-    return { batches, bytes, frames, syncs, checkpoints, segments };
+    const metrics = readMetrics(this.#engine.metrics);
+    return { batches, bytes, frames, syncs, checkpoints, segments, metrics };
   }
 
   /** Writes what was appended, syncs it, and lets the directory go. Idempotent. @throws LogError of a write that failed. */
@@ -299,6 +323,7 @@ export class Log extends ReadableLog implements AsyncDisposable {
   }
 
   #shut(): void {
+    this.#ending.abort(this.#failure);
     this.#slab.clear();
     this.#isOpen = false;
     this.#endOffset = this.#partition.endOffset;

@@ -8,7 +8,7 @@
  */
 import type { Disk, DiskFile } from "../env/index.ts";
 import { LogError } from "../errors/index.ts";
-import type { BackupReport } from "../values/index.ts";
+import { abortError, type BackupReport, type CopyOptions, runCallback } from "../values/index.ts";
 import {
   type Checkpoint,
   checkpointFileName,
@@ -41,11 +41,17 @@ class Overtaken extends Error {}
 /**
  * Brings the backup in directory `to` up to date with the store in `from`, which may be in use.
  * Everything that was acknowledged before the call is in it.
- * @throws LogError `format_unknown`, `format_newer`, `data_corrupt`, `storage_full`, `storage_failed`, `timeout`.
+ * @throws LogError `format_unknown`, `format_newer`, `data_corrupt`, `storage_full`, `storage_failed`, `timeout`, `cancelled`, `handler_failed`.
  */
-export async function backupStore(disk: Disk, from: string, to: string): Promise<BackupReport> {
+// oxlint-disable-next-line max-params -- a disk, from where to where, and how
+export async function backupStore(
+  disk: Disk,
+  from: string,
+  to: string,
+  options: CopyOptions = {},
+): Promise<BackupReport> {
   const { storeId } = readIdentity(disk, from);
-  const copy = new Backup(disk, from, to);
+  const copy = new Backup(disk, { from, to, options });
   copy.take(storeId);
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     try {
@@ -66,7 +72,13 @@ export async function backupStore(disk: Disk, from: string, to: string): Promise
  * Makes a store in `to`, which must be empty or not exist, of the newest complete generation of a backup.
  * @throws LogError `format_unknown`, `format_newer`, `data_corrupt`, `storage_full`, `storage_failed`.
  */
-export async function restoreStore(disk: Disk, from: string, to: string): Promise<RestoreReport> {
+// oxlint-disable-next-line max-params -- a disk, from where to where, and how
+export async function restoreStore(
+  disk: Disk,
+  from: string,
+  to: string,
+  options: CopyOptions = {},
+): Promise<RestoreReport> {
   const generations = completeGenerations(disk, from);
   const generation = generations.at(-1);
   if (generation === undefined) {
@@ -80,7 +92,7 @@ export async function restoreStore(disk: Disk, from: string, to: string): Promis
       `${to} is not empty (${foreign.slice(0, 3).join(", ")}). Choose a directory that is.`,
     );
   }
-  const files = new FileCopies(disk);
+  const files = new FileCopies(disk, options);
   const source = generationPath(from, generation);
   const paths = storePaths(to);
   // While it is there, and the identity is not, nobody takes the directory for a store or for an empty one.
@@ -113,11 +125,16 @@ class Backup {
   readonly #disk: Disk;
   readonly #from: string;
   readonly #to: string;
+  readonly #options: CopyOptions;
 
-  constructor(disk: Disk, from: string, to: string) {
+  constructor(
+    disk: Disk,
+    parts: { readonly from: string; readonly to: string; readonly options: CopyOptions },
+  ) {
     this.#disk = disk;
-    this.#from = from;
-    this.#to = to;
+    this.#from = parts.from;
+    this.#to = parts.to;
+    this.#options = parts.options;
   }
 
   /** Takes the directory: a new one, or one that backs up this very store. */
@@ -144,7 +161,7 @@ class Backup {
   /** Makes one generation. @throws Overtaken */
   async make(storeId: string): Promise<BackupReport> {
     const disk = this.#disk;
-    const files = new FileCopies(disk);
+    const files = new FileCopies(disk, this.#options);
     const former = completeGenerations(disk, this.#to);
     const generation = (former.at(-1) ?? 0) + 1;
     const target = generationPath(this.#to, generation);
@@ -272,9 +289,11 @@ class FileCopies {
   count = 0;
   bytes = 0;
   readonly #disk: Disk;
+  readonly #options: CopyOptions;
 
-  constructor(disk: Disk) {
+  constructor(disk: Disk, options: CopyOptions) {
     this.#disk = disk;
+    this.#options = options;
   }
 
   /** A whole file, synced; space that is zeros stays a hole. @throws Overtaken where the source is gone. */
@@ -298,6 +317,19 @@ class FileCopies {
       source.close();
     }
     this.count++;
+    this.#tell();
+  }
+
+  /** @throws LogError cancelled, handler_failed. */
+  #tell(): void {
+    const { progress, signal } = this.#options;
+    if (signal?.aborted === true) throw abortError(signal);
+    if (progress === undefined) return;
+    const copied = { files: this.count, bytes: this.bytes };
+    runCallback(
+      () => "the progress callback",
+      () => progress(copied),
+    );
   }
 
   #open(path: string): DiskFile {
@@ -320,7 +352,10 @@ class FileCopies {
         await target.writeAsync([chunk.subarray(0, end)], at);
         this.bytes += end;
       }
-      if (count === chunk.length) continue;
+      if (count === chunk.length) {
+        this.#tell();
+        continue;
+      }
       target.truncate(at + count);
       return;
     }

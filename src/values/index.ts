@@ -7,6 +7,7 @@
  * values and values of bytes.
  */
 export { abortError } from "./abort-error.ts";
+export { runCallback } from "./callback.ts";
 export { murmur2, partitionOfKey } from "./murmur2.ts";
 export { appendPlaced, placeValues } from "./placed-values.ts";
 export {
@@ -31,11 +32,16 @@ export type {
   AppendHeaders,
   AppendManyOptions,
   AppendOptions,
+  BackupOptions,
   BackupReport,
   CompactedPartition,
   CompactionProgress,
   CompactionReport,
   CompactTopicOptions,
+  CopyOptions,
+  CopyProgress,
+  HistogramReading,
+  Metrics,
   NewTopicOptions,
   OffsetRange,
   Position,

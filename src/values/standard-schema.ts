@@ -1,5 +1,6 @@
 /** Standard Schema, the interface that zod, valibot, arktype and others implement: what is used of it here. */
 import { LogError } from "../errors/index.ts";
+import { runCallback } from "./callback.ts";
 
 /** A schema of any library that follows https://standardschema.dev. */
 export interface StandardSchema<Input = unknown, Output = Input> {
@@ -30,15 +31,24 @@ const QUOTED_MAX = 60;
 
 /**
  * What the schema makes of `value`. `place` says in a message what the value was meant for.
- * @throws LogError schema_mismatch, with the path and the value found there (it may also reject with it).
+ * @throws LogError schema_mismatch, with the path and the value found there; handler_failed where the schema itself throws (it may also reject with them).
  */
 export function conform<Output>(
   schema: StandardSchema<unknown, Output>,
   value: unknown,
   place: () => string,
 ): Output | Promise<Output> {
-  const result = schema["~standard"].validate(value);
-  if (result instanceof Promise) return result.then((late) => outputOf(late, value, place));
+  const what = (): string => `the schema of ${place()}`;
+  const result = runCallback(what, () => schema["~standard"].validate(value));
+  if (result instanceof Promise) {
+    return result.then(
+      (late) => outputOf(late, value, place),
+      (thrown: unknown) =>
+        runCallback(what, () => {
+          throw thrown;
+        }),
+    );
+  }
   return outputOf(result, value, place);
 }
 

@@ -273,6 +273,44 @@ export interface CompactedPartition extends CompactionReport {
   readonly partition: number;
 }
 
+/** How far a long piece of work has come. */
+export interface CopyProgress {
+  /** Files that were copied whole. */
+  readonly files: number;
+  readonly bytes: number;
+}
+
+export interface CopyOptions {
+  /** Told after each MiB and each file. What it throws ends the work with handler_failed. */
+  readonly progress?: ((copied: CopyProgress) => void) | undefined;
+  /** Ends the work with cancelled; what is half done is taken up, or thrown away, by the next one. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface BackupOptions extends CopyOptions {
+  /**
+   * Goes on to keep the backup up to date, until `signal` is aborted: then one more round is made, and
+   * the promise resolves with its report.
+   */
+  readonly follow?: boolean | undefined;
+  /** Following, the time between the end of a round and the next look. Default one second. */
+  readonly intervalMs?: number | undefined;
+  /** Told of every round of a backup that follows. */
+  readonly completed?: ((report: BackupReport) => void) | undefined;
+}
+
+/** A histogram in numbers. Quantiles are bounds of buckets: never less than the true value. */
+export interface HistogramReading {
+  readonly count: number;
+  readonly sum: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+}
+
+/** Counters, gauges and histograms by the names that the server's /metrics has. */
+export type Metrics = Readonly<Record<string, number | HistogramReading>>;
+
 /** Plain numbers about a store, counted since it was opened. */
 export interface StoreStats {
   readonly topics: number;
@@ -293,6 +331,8 @@ export interface StoreStats {
     readonly compactionRecordsRemoved: number;
     readonly compactionMs: number;
   };
+  /** Of an embedded store. */
+  readonly metrics?: Metrics | undefined;
 }
 
 /**
@@ -354,10 +394,10 @@ export interface Store extends AsyncDisposable {
   checkpoint(): Promise<void>;
   /**
    * Brings a backup in another directory up to date: everything that was acknowledged before the call
-   * is in it. Appending goes on meanwhile; segments are copied once only.
-   * @throws LogError unsupported, where the store is in memory or at a server; storage_full, storage_failed.
+   * is in it. Appending goes on meanwhile; segments are copied once only. With `follow` it stays so.
+   * @throws LogError unsupported, where the store is in memory or at a server; storage_full, storage_failed, cancelled, handler_failed, closed.
    */
-  backup(to: string): Promise<BackupReport>;
+  backup(to: string, options?: BackupOptions): Promise<BackupReport>;
   /** Ends subscriptions after the batch they are at, writes what was appended, and lets the store go. Idempotent. */
   close(): Promise<void>;
 }

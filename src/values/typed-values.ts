@@ -1,5 +1,6 @@
 /** What makes records of one topic's values, and values of its records. */
 import { LogError } from "../errors/index.ts";
+import { runCallback } from "./callback.ts";
 import { conform, type StandardSchema } from "./standard-schema.ts";
 import type { AnyTopicOptions, AppendHeaders, RecordHeader } from "./store.ts";
 import { type PlacedCodec, placedCodec, type TextForm } from "./value-codec.ts";
@@ -60,8 +61,15 @@ export class TypedValues<in B extends Uint8Array = Uint8Array> {
   /** The key given, or what the topic makes of the value. */
   keyOf(value: unknown, given: string | Uint8Array | undefined): Uint8Array | undefined {
     // The value has passed the schema, so it is what the function takes.
-    const key = given ?? this.#keyOf?.(vouched(value));
+    const key = given ?? (this.#keyOf === undefined ? undefined : this.#madeKey(value));
     return key === undefined ? undefined : this.keyBytes(key);
+  }
+
+  #madeKey(value: unknown): string | Uint8Array | undefined {
+    return runCallback(
+      () => `the key function of ${this.topic}`,
+      () => this.#keyOf?.(vouched(value)),
+    );
   }
 
   keyBytes(key: string | Uint8Array): Uint8Array {

@@ -283,6 +283,37 @@ function testValues(test: Test): void {
     );
   });
 
+  test("a callback that throws is told as such, and nothing is appended", async (store) => {
+    const cause = new Error("no more keys");
+    const keyed = await store.topic<Order>("keyed", {
+      codec: "json",
+      key() {
+        throw cause;
+      },
+    });
+    const error = await rejects(
+      keyed.append({ id: "o-1", total: 1 }),
+      "handler_failed",
+      /the key function of keyed threw: no more keys/,
+    );
+    assert.equal(error.cause, cause);
+    await rejects(keyed.appendMany([{ id: "o-1", total: 1 }]), "handler_failed", /no more keys/);
+    for (const validate of [
+      () => {
+        throw cause;
+      },
+      () => Promise.reject(cause),
+    ]) {
+      const schema: typeof orderSchema = {
+        "~standard": { ...orderSchema["~standard"], validate },
+      };
+      const topic = await store.topic("keyed", { schema });
+      const failing = topic.append({ id: "o-1", total: 1 });
+      await rejects(failing, "handler_failed", /the schema of keyed threw: no more keys/);
+    }
+    assert.equal((await keyed.offsets())[0]?.endOffset, 0);
+  });
+
   test("each codec gives back what it took, and refuses the rest", async (store) => {
     const bytes = await store.topic("bytes");
     await bytes.append(new Uint8Array([0, 255]));
