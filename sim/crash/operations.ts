@@ -18,6 +18,7 @@ export const operations: readonly Operation[] = [
   { name: "checkpoint", run: (stage) => stage.checkpoint() },
   { name: "checkpoint-named", run: (stage) => stage.beginCheckpoint() },
   { name: "trim", run: (stage) => trim(stage) },
+  { name: "compact", run: (stage) => stage.compact() },
   { name: "retain", run: (stage) => retain(stage) },
   { name: "commit", run: (stage) => commit(stage) },
   { name: "create-topic", run: (stage) => createTopic(stage) },

@@ -249,6 +249,13 @@ export class Stage {
     return this.env.run(openedStore(this.env).checkpoint());
   }
 
+  /** Compacts the topic whose records have a key, where it is still there. */
+  async compact(): Promise<void> {
+    if (this.topic(keyedTopic) === undefined) return;
+    this.ledger.compacted(this.placeOf(keyedTopic));
+    await this.env.run(this.broker.compactTopic({ name: keyedTopic }));
+  }
+
   /** A checkpoint up to the moment at which it has its name, and no further. */
   async beginCheckpoint(): Promise<void> {
     const from = this.#disk.changes.length;

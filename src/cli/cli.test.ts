@@ -420,7 +420,7 @@ test("each command has help with three examples", async () => {
       (name) => ["topic", name],
     ),
     ...["list", "describe", "lag", "seek", "delete"].map((name) => ["group", name]),
-    ...["list", "dump", "verify"].map((name) => ["storage", name]),
+    ...["list", "dump", "verify", "compact"].map((name) => ["storage", name]),
   ];
   await Promise.all(commands.map(hasExamples));
 });

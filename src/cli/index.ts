@@ -13,4 +13,5 @@ export { registerProduce } from "./produce.ts";
 export { registerServe } from "./serve.ts";
 export { registerStorage } from "./storage.ts";
 export { registerStorageCare } from "./storage-care.ts";
+export { registerStorageCompact } from "./storage-compact.ts";
 export { registerTopic } from "./topic.ts";

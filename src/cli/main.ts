@@ -25,6 +25,7 @@ commands.registerTopic(program);
 commands.registerGroup(program);
 commands.registerStorage(program);
 commands.registerStorageCare(program);
+commands.registerStorageCompact(program);
 commands.registerVersion(program);
 
 try {

@@ -1,10 +1,7 @@
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
-
 import { nodeEnv } from "../env/node/index.ts";
 import { LogError } from "../errors/index.ts";
 import { dumpStore, listStore, verifyStore } from "../storage/index.ts";
-import { locationOf } from "./location.ts";
+import { directoryPath } from "./directory-path.ts";
 import type { OutputFlags } from "./options.ts";
 import { paint, showsColor } from "./paint.ts";
 import { formatRows, formatTable, type Row, standardFormat } from "./rows.ts";
@@ -19,7 +16,7 @@ const CLEAR_LINE = "\r\u001b[K";
 export async function listStorage(directory: string, flags: OutputFlags): Promise<void> {
   await withOutput(async (speaking) => {
     const { disk } = nodeEnv();
-    const { files, partitions, ...store } = listStore(disk, pathOf(directory));
+    const { files, partitions, ...store } = listStore(disk, directoryPath(directory));
     const fileRows: Row[] = files.map((file) => ({ ...file }));
     const partitionRows = partitions.map((partition) => ({ ...partition }));
     const format = flags.output ?? standardFormat(speaking.output.isTerminal);
@@ -50,7 +47,7 @@ export async function dumpStorage(directory: string, flags: DumpFlags): Promise<
   await withOutput(async (speaking) => {
     const { disk } = nodeEnv();
     const problems = new Problems(speaking);
-    const batches = dumpStore(disk, pathOf(directory), (what) => problems.add(what));
+    const batches = dumpStore(disk, directoryPath(directory), (what) => problems.add(what));
     const format = flags.output ?? standardFormat(speaking.output.isTerminal);
     const all: Row[] = [];
     for (const batch of batches) {
@@ -81,7 +78,7 @@ export async function verifyStorage(directory: string, flags: OutputFlags): Prom
   await withOutput(async (speaking) => {
     const { clock, disk } = nodeEnv();
     let shownMs = clock.monotonicMs();
-    const { problems: found, ...checked } = verifyStore(disk, pathOf(directory), (bytes) => {
+    const { problems: found, ...checked } = verifyStore(disk, directoryPath(directory), (bytes) => {
       if (!process.stderr.isTTY || clock.monotonicMs() - shownMs < PROGRESS_MS) return;
       shownMs = clock.monotonicMs();
       process.stderr.write(`${CLEAR_LINE}${(bytes / 1_000_000).toFixed(1)} MB checked`);
@@ -114,15 +111,4 @@ class Problems {
   mustBeNone(): void {
     if (this.#count > 0) throw new LogError("data_corrupt", counted(this.#count, "problem"));
   }
-}
-
-/** Takes what `--at` takes, but for servers. */
-function pathOf(text: string): string {
-  const location = /^(file:|kafka:)/.test(text) ? locationOf(text) : undefined;
-  if (location?.kind === "server") {
-    throw new LogError("invalid_argument", `${text}: a directory is needed, not a server`);
-  }
-  const path = resolve(location?.path ?? text);
-  if (!existsSync(path)) throw new LogError("topic_not_found", `${path}: no such directory`);
-  return path;
 }

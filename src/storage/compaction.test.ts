@@ -4,11 +4,13 @@ import { describe, test } from "node:test";
 import * as fc from "fast-check";
 
 import { DIRECTORY, openStore, type OpenedStore, TOPIC } from "../../test/fixtures/store.ts";
+import { crc32c, putInt32 } from "../bytes/index.ts";
 import { diskError, MemoryDisk, type MemoryEnv, seededFates } from "../env/index.ts";
 import { LogError } from "../errors/index.ts";
 import {
   BatchBuilder,
   BatchHeader,
+  checkStoredBatch,
   type Codec,
   codecNames,
   patchBatch,
@@ -17,6 +19,8 @@ import {
 import type { CompactionReport } from "../values/index.ts";
 import type { CompactionOptions } from "./contract.ts";
 import { verifyStore } from "./inspect.ts";
+import { RecordFilter } from "./compaction.ts";
+import { KeyOffsets } from "./key-offsets.ts";
 import type { PartitionLog } from "./partition-log.ts";
 
 /** A record as it was appended. */
@@ -246,7 +250,6 @@ describe("compaction", () => {
     // Bit 6, with a base timestamp long gone; nobody checks a CRC here before the first read.
     const header = new BatchHeader();
     batch[22] = (batch[22] ?? 0) | 0x40;
-    const { crc32c, putInt32 } = await import("../bytes/index.ts");
     putInt32(batch, 17, crc32c(batch, 21));
     patchBatch(batch, 0, 0, store.store.incarnation);
     header.read(batch, 0);
@@ -334,6 +337,35 @@ describe("compaction", () => {
     verified(store);
   });
 
+  test("a batch that cannot be decoded is left as it is, and what is in it replaces nothing", async () => {
+    const { store, log } = await openedLog();
+    put(store, log, [at("a", "1"), at("b", "1"), at("b", "2")]);
+    const bad = batchOf([at("a", "2"), at("c", "1")]);
+    // It says that it has three records.
+    putInt32(bad, 57, 3);
+    putInt32(bad, 23, 2);
+    putInt32(bad, 17, crc32c(bad, 21));
+    patchBatch(bad, 0, log.endOffset, store.store.incarnation);
+    const header = new BatchHeader();
+    header.read(bad, 0);
+    store.store.append(log, bad, header);
+    const behind = put(store, log, [at("d", "1"), at("d", "2"), at("b", "3")]);
+    const report = await compact(store, log);
+    assert.deepEqual([report.batchesSkipped, report.recordsRemoved], [1, 3]);
+    const limits = { endOffset: log.endOffset, atLeastOneBatch: true, bytesMax: 1 };
+    // No batch with a record can take in what was removed before it, so one without any does.
+    const begins = [0, 1, 1, 3, 3, 3, 6, 6, 6];
+    for (const [from, baseOffset] of begins.entries()) {
+      const fetched = await log.read(from, limits);
+      assert.ok(fetched !== undefined);
+      header.read(fetched.bytes, 0);
+      assert.equal(header.baseOffset, baseOffset, `read from ${from}`);
+      fetched.release();
+    }
+    assert.deepEqual(await readFrom(log, 6), newest(behind));
+    verified(store);
+  });
+
   test("what lies before the log start goes with it, though it was the newest of its key", async () => {
     const { store, log } = await openedLog();
     const all = put(store, log, [at("a", "1"), at("b", "1"), at("c", "1"), at("d", "1")]);
@@ -376,6 +408,45 @@ describe("compaction", () => {
     await assert.rejects(compact(small, small.store.openLog(TOPIC, 0)), /make room and try again/);
     assert.equal((await readFrom(small.store.openLog(TOPIC, 0), 0)).length, 2);
   });
+});
+
+test("more offsets than one batch can span are covered by several", () => {
+  const far = 3 * 2 ** 31;
+  const bytes = [0, 1, far].map((baseOffset) => {
+    const batch = batchOf([at(baseOffset === 1 ? "gone" : `k${baseOffset}`, "v")]);
+    patchBatch(batch, 0, baseOffset, 1);
+    return batch;
+  });
+  const keys = new KeyOffsets({ bytesMax: 1 << 20, keysMax: 10, seed: [1, 2] });
+  keys.put(Buffer.from("gone"), 0, 4, far + 7);
+  const filter = new RecordFilter(
+    { keys, nowMs: 0, deleteRetentionMs: 0, endOffset: Infinity, compactedTo: 0 },
+    { startOffset: 0, baseOffset: 0, lastOffset: far, isCarried: false },
+    {
+      bytesRead: 0,
+      bytesWritten: 0,
+      recordsRead: 0,
+      recordsRemoved: 0,
+      tombstonesRemoved: 0,
+      batchesSkipped: 0,
+    },
+  );
+  for (const batch of bytes) filter.take(batch);
+  filter.flush();
+  const out = Buffer.concat(filter.drain().map((part) => part.bytes));
+  const header = new BatchHeader();
+  const spans: [number, number, number][] = [];
+  for (let position = 0; position < out.length; position += header.sizeBytes) {
+    assert.equal(checkStoredBatch(out, position, out.length, header), undefined);
+    spans.push([header.baseOffset, header.nextOffset, header.recordCount]);
+  }
+  assert.deepEqual(spans, [
+    [0, 1, 1],
+    [1, 2 ** 31 + 1, 0],
+    [2 ** 31 + 1, 2 ** 32 + 1, 0],
+    [2 ** 32 + 1, far, 0],
+    [far, far + 1, 1],
+  ]);
 });
 
 /** A store to compact, its disk with a hook for every call from then on. */
