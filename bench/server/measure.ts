@@ -6,8 +6,8 @@ import { memoryOf } from "./machine.ts";
 import { type LoadResult, runLoad } from "./programs.ts";
 import type { Figures, Workload } from "./workloads.ts";
 
-/** A run writes at most this, its warm-up included. */
-const bytesMax = 1_000_000_000;
+/** A run writes at most this, its warm-up included, unless its workload is to write more. */
+const usualBytesMax = 1_000_000_000;
 /** A server that started is left alone for so long before its memory is read. */
 const idleMs = 1_000;
 
@@ -60,7 +60,8 @@ interface Call {
 
 function goArgs({ broker, workload, options, configs }: Call): string[] {
   const at = ["-bootstrap", broker.bootstrap, "-pid", String(broker.pid ?? 0)];
-  const times = ["-warm", `${options.warmSecs}s`, "-length", `${options.secs}s`];
+  const { bytesMax = usualBytesMax, secs = options.secs } = workload;
+  const times = ["-warm", `${options.warmSecs}s`, "-length", `${secs}s`];
   const more = [...configs.flatMap((config) => ["-config", config]), "-bytes", String(bytesMax)];
   const drop = options.isShared ? ["-drop"] : [];
   return [...workload.args, ...at, ...times, ...more, ...drop];
@@ -69,7 +70,7 @@ function goArgs({ broker, workload, options, configs }: Call): string[] {
 function rdkafkaArgs({ broker, workload, options, configs }: Call): string[] {
   const at = [broker.bootstrap, `rdkafka-${Date.now()}`];
   const times = ["-w", String(options.warmSecs), "-l", String(options.secs)];
-  const more = ["-b", String(bytesMax), "-p", String(broker.pid ?? 0)];
+  const more = ["-b", String(usualBytesMax), "-p", String(broker.pid ?? 0)];
   const drop = options.isShared ? ["-d"] : [];
   const settings = configs.flatMap((config) => ["-c", config]);
   return [...at, ...workload.args, ...times, ...more, ...settings, ...drop];

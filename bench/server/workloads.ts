@@ -33,6 +33,9 @@ export interface Workload {
   readonly costOf: "ms/MB" | "µs/req" | "";
   /** A workload without this is run with both. */
   readonly durability?: Durability;
+  /** Where more is to be written than by others, and for longer. */
+  readonly bytesMax?: number;
+  readonly secs?: number;
   /** For the durability named, `os` where none is. */
   readonly goals: readonly Goal[];
   /** What the comparison with Kafka looks at; rates are better when higher, the others when lower. */
@@ -121,6 +124,14 @@ export const workloads: readonly Workload[] = [
     { figure: "cost", atMost: 2 },
   ]),
   smallRecords(16, []),
+  {
+    ...smallRecords(4, []),
+    name: "produce-sustained",
+    does: "as produce-100b-c4 for 8 s and up to 6 GB: the server makes its checkpoints meanwhile",
+    bytesMax: 6_000_000_000,
+    secs: 8,
+    timesGoal: 1,
+  },
   largeBatches(1, []),
   largeBatches(4, [
     { figure: "rate", atLeast: 300 },
