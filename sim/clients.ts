@@ -1,6 +1,7 @@
 /** Those who use the broker: they outlive its processes, and note in the ledger what they are told. */
 import { type SeededRandom } from "../src/env/index.ts";
 import type { OpenTopic } from "../src/broker/index.ts";
+import { LogError } from "../src/errors/index.ts";
 import { type AppendOutcome, settled, whenSettled } from "../src/partitions/index.ts";
 import { RecordCursor } from "../src/records/index.ts";
 import { batchOf } from "./batches.ts";
@@ -118,6 +119,7 @@ export class Clients {
     else if (what === 3) await this.#delete(life, topic);
     else if (what === 4) await this.#grow(life, topic);
     else if (what < 8) await this.#deleteRecords(life, topic);
+    else if (what === 8 && topic.name.startsWith("compacted")) await this.#compact(life, topic);
   }
 
   async #create(life: Life): Promise<void> {
@@ -176,6 +178,18 @@ export class Clients {
     const item = { topic: { name: topic.name }, partition: partition.index, before };
     const [deleted] = await life.broker.deleteRecords([item]);
     if (deleted?.errorCode === undefined) deletion.ackedAt = ledger.now();
+  }
+
+  async #compact(life: Life, { name }: OpenTopic): Promise<void> {
+    try {
+      const done = await life.broker.compactTopic({ name });
+      const removed = done.reduce((sum, { recordsRemoved }) => sum + recordsRemoved, 0);
+      this.#share.trace.note(`compact ${name}: ${removed} removed`);
+    } catch (error) {
+      // A disk that fails fails it too, and the end of the process ends it.
+      this.#share.trace.note(`compact ${name}: ${LogError.from(error).code}`);
+      if (LogError.from(error).code === "data_corrupt") throw error;
+    }
   }
 
   async #checkpoint(life: Life): Promise<void> {

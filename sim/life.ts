@@ -81,6 +81,7 @@ export class Life {
         ["offsets.topic.num.partitions", "2"],
         ["group.initial.rebalance.delay.ms", "3"],
         ["log.retention.check.interval.ms", "500"],
+        ["log.cleaner.backoff.ms", "300"],
       ]),
       onFatal: (error) => {
         this.fatal = error;

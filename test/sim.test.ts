@@ -1,8 +1,10 @@
 // The simulator, small enough for every run: `npm run sim` and `npm run sim:crash` do the same at length.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 
 import { enumerateCrashes } from "../sim/crash/enumerate.ts";
+import { mutants } from "../sim/mutants/list.ts";
 import { hashesHere, hashesThere } from "../sim/twice.ts";
 import { runWorld } from "../sim/world.ts";
 
@@ -50,4 +52,15 @@ describe("worlds from seeds", () => {
     assert.deepEqual(await hashesHere(first, 2), here);
     assert.deepEqual(hashesThere(process.execPath, first, 2), here);
   });
+});
+
+test("every mutant has one place in the sources", () => {
+  assert.ok(mutants.length > 0);
+  const lost = mutants.filter(
+    ({ file, from }) => readFileSync(file, "utf8").split(from).length !== 2,
+  );
+  assert.deepEqual(
+    lost.map(({ name, file }) => `${name}: ${file}`),
+    [],
+  );
 });

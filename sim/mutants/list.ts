@@ -23,8 +23,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "forget to sync the WAL's directory",
     file: "src/storage/file-wal.ts",
-    from: "if (isDirectoryUnsynced) await this.#disk.syncDirectory(this.#identity.directory);",
-    to: "",
+    from: "for (const file of files) await file.file.sync();\n    if (isDirectoryUnsynced) await this.#disk.syncDirectory(this.#identity.directory);",
+    to: "for (const file of files) await file.file.sync();",
   },
   {
     name: "forget names that a killed process left unsynced",
@@ -83,8 +83,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "go on after a failed sync",
     file: "src/storage/store.ts",
-    from: "throw this.#failForEver(error);",
-    to: "void error;\n      return this.#wal.nextSequence - 1;",
+    from: "return sequence;\n    } catch (error) {\n      throw this.#failForEver(error);",
+    to: "return sequence;\n    } catch (error) {\n      void error;\n      return this.#wal.nextSequence - 1;",
   },
   {
     name: "take up cut frames again",
@@ -119,8 +119,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "serve from a segment without the CRC",
     file: "src/storage/segment-table.ts",
-    from: "if (fault !== undefined) {",
-    to: "if (fault === undefined && false) {",
+    from: "if (fault !== undefined) throw damagedBatch(",
+    to: "if (fault !== undefined && start < 0) throw damagedBatch(",
   },
   {
     name: "do not look whose WAL it is",
@@ -129,10 +129,28 @@ export const mutants: readonly Mutant[] = [
     to: "if (!isOurs && header.version > 1) {",
   },
   {
+    name: "use merged segments before a checkpoint names them",
+    file: "src/storage/checkpointer.ts",
+    from: "await saveCheckpoint(env.disk, held.paths.checkpoints, checkpoint);\n      this.#adopt(logs, merges, made);",
+    to: "this.#adopt(logs, merges, made);\n      await saveCheckpoint(env.disk, held.paths.checkpoints, checkpoint);",
+  },
+  {
+    name: "let compaction remove the newest record of a key",
+    file: "src/storage/compaction.ts",
+    from: "keys.find(cursor.bytes, keyStart, cursor.keyEnd) > offset",
+    to: "keys.find(cursor.bytes, keyStart, cursor.keyEnd) >= offset",
+  },
+  {
     name: "forget where a log ends when its records are gone",
     file: "src/storage/checkpointer.ts",
     from: "startOffset: cut.startOffset,\n    endOffset,\n",
     to: "startOffset: cut.startOffset,\n    endOffset: [...runs, ...cut.made].at(-1)?.endOffset ?? 0,\n",
+  },
+  {
+    name: "give an offset twice",
+    file: "src/storage/partition-log.ts",
+    from: "this.#endOffset = nextOffset;",
+    to: "this.#endOffset = nextOffset - 1;",
   },
   {
     name: "keep the offsets of a frame that was not written",

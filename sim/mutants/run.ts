@@ -18,6 +18,7 @@ const suite: readonly (readonly string[])[] = [
   ["sim/crash/run.ts", "--first", "--only", "roll,kill"],
   ["sim/crash/run.ts", "--first", "--only", "retain,checkpoint-named,kill"],
   ["test/faults/run.ts", "--first", "--step", "5", "--damages", "300", "--sequences", "300"],
+  ["sim/run.ts", "--first", "--seeds", "60"],
   ["sim/crash/run.ts", "--first", "--length", "2"],
   ["sim/run.ts", "--first", "--seeds", "400"],
 ];

@@ -7,10 +7,23 @@ import { untilSettled } from "./settle.ts";
 const partitionCount = 2;
 const stepsMax = 14;
 
+const compaction = {
+  deleteRetentionMs: 0,
+  lagMinMs: 0,
+  lagMaxMs: Infinity,
+  dirtyRatioMin: 0,
+  endOffset: () => Infinity,
+};
+/** Of so many keys one is taken for a batch, or none. */
+const keyCount = 3;
+
 interface ModelLog {
   startOffset: number;
   /** By offset. */
   readonly timestamps: number[];
+  readonly keys: (string | undefined)[];
+  /** Offsets that a compaction has emptied. */
+  readonly removed: Set<number>;
 }
 
 /** Plays one sequence; throws at the first difference. */
@@ -33,6 +46,8 @@ class Sequence {
   readonly #model: ModelLog[] = Array.from({ length: partitionCount }, () => ({
     startOffset: 0,
     timestamps: [],
+    keys: [],
+    removed: new Set(),
   }));
   readonly #options: { readonly walFileBytes: number; readonly segmentBytes: number };
   #opened: OpenedStore | undefined;
@@ -65,21 +80,28 @@ class Sequence {
     const model = this.#model[partition];
     if (model === undefined) return;
     const log = this.#log(partition);
-    const what = random.below(12);
+    const what = random.below(13);
     if (what < 5) this.#append(partition, model);
     else if (what === 5) await this.#moveStart(log, model);
     else if (what === 6) await this.#retain(log, model);
     else if (what < 9) await this.#checkpoint();
     else if (what === 9) await this.#readSome(log, model);
+    else if (what === 12) await this.#compact(log, model);
     else await this.#restart(what === 10);
   }
 
   #append(partition: number, model: ModelLog): void {
     const recordCount = 1 + this.#random.below(4);
     this.#nowMs += this.#random.below(100);
-    this.done.push(`append ${partition} ${recordCount}`);
-    append(this.#world.store, this.#log(partition), { recordCount, timestampMs: this.#nowMs });
-    for (let i = 0; i < recordCount; i++) model.timestamps.push(this.#nowMs);
+    const number = this.#random.below(keyCount + 1);
+    const key = number === keyCount ? undefined : `k${number}`;
+    this.done.push(`append ${partition} ${recordCount} ${key}`);
+    const batch = { recordCount, timestampMs: this.#nowMs, key };
+    append(this.#world.store, this.#log(partition), batch);
+    for (let i = 0; i < recordCount; i++) {
+      model.timestamps.push(this.#nowMs);
+      model.keys.push(key);
+    }
     if (this.#random.below(2) === 0) this.#world.store.flush();
   }
 
@@ -103,15 +125,29 @@ class Sequence {
     const limits = { nowMs: this.#nowMs, retentionMs, retentionBytes };
     const moved = this.#world.store.retain(log, limits) ?? model.startOffset;
     if (moved < model.startOffset || moved > model.timestamps.length) throw new Error("out of it");
-    const tooNew = model.timestamps
-      .slice(model.startOffset, moved)
-      .some((timestamp) => timestamp >= this.#nowMs - retentionMs);
+    const tooNew = offsetsOf(model, model.startOffset, moved).some(
+      (offset) => (model.timestamps[offset] ?? 0) >= this.#nowMs - retentionMs,
+    );
     if (isByTime && tooNew) throw new Error("a record was removed that is too new");
     if (!isByTime && moved > model.startOffset && sizeBytes < retentionBytes) {
       throw new Error("records were removed though there is room");
     }
     await untilSettled(this.#world);
     model.startOffset = moved;
+  }
+
+  /** Of the records with one key the newest stays; with little memory for keys that takes several passes. */
+  async #compact(log: PartitionLog, model: ModelLog): Promise<void> {
+    await untilSettled(this.#world);
+    const keyBytesMax = this.#random.below(2) === 0 ? 1 << 20 : 100;
+    this.done.push(`compact ${log.partition} ${keyBytesMax}`);
+    const { env, store } = this.#world;
+    await env.run(store.compact(log, { ...compaction, keyBytesMax }));
+    const newest = new Map(model.keys.map((key, offset) => [key, offset]));
+    for (const [offset, key] of model.keys.entries()) {
+      const isReplaced = key !== undefined && (newest.get(key) ?? 0) > offset;
+      if (isReplaced && offset >= model.startOffset) model.removed.add(offset);
+    }
   }
 
   async #checkpoint(): Promise<void> {
@@ -135,33 +171,43 @@ class Sequence {
     this.done.push(`read ${log.partition} ${from}`);
     await untilSettled(this.#world);
     const found = await readAll(log, { from, bytesMax: 1 + this.#random.below(500) });
-    check(found, from, timestamps.length);
+    check(found, offsetsOf(model, from));
     const timestampMs = this.#nowMs - this.#random.below(400);
     const sought = log.seekTime(timestampMs);
-    const first = timestamps.findIndex((at, offset) => offset >= startOffset && at >= timestampMs);
-    if (first >= 0 && (sought === undefined || sought > first)) {
+    const first = offsetsOf(model, startOffset).find(
+      (offset) => (timestamps[offset] ?? 0) >= timestampMs,
+    );
+    if (first !== undefined && (sought === undefined || sought > first)) {
       throw new Error(`time ${timestampMs} is at ${first}, reading would begin at ${sought}`);
     }
   }
 
   async compare(): Promise<void> {
     await untilSettled(this.#world);
-    for (const [partition, { startOffset, timestamps }] of this.#model.entries()) {
+    for (const [partition, model] of this.#model.entries()) {
+      const { startOffset, timestamps } = model;
       const log = this.#log(partition);
       if (log.startOffset !== startOffset || log.endOffset !== timestamps.length) {
         throw new Error(
           `${partition}: [${log.startOffset}, ${log.endOffset}), not [${startOffset}, ${timestamps.length})`,
         );
       }
-      check(await readAll(log), startOffset, timestamps.length);
+      check(await readAll(log), offsetsOf(model, startOffset));
     }
   }
 }
 
+/** Offsets with a record, from `start` up to `end`. */
+function offsetsOf(model: ModelLog, start: number, end = model.timestamps.length): number[] {
+  return [...model.timestamps.keys()].filter(
+    (offset) => offset >= start && offset < end && !model.removed.has(offset),
+  );
+}
+
 /** The values of the fixture are their offsets. */
-function check(found: readonly [number, string][], from: number, end: number): void {
+function check(found: readonly [number, string][], offsets: readonly number[]): void {
   const isEqual =
-    found.length === end - from &&
-    found.every(([offset, value], i) => offset === from + i && value === String(offset));
-  if (!isEqual) throw new Error(`[${from}, ${end}) reads as ${JSON.stringify(found)}`);
+    found.length === offsets.length &&
+    found.every(([offset, value], i) => offset === offsets[i] && value === String(offset));
+  if (!isEqual) throw new Error(`${offsets.join()} reads as ${JSON.stringify(found)}`);
 }
