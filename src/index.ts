@@ -22,8 +22,66 @@ import type { CopyOptions, Store } from "./values/index.ts";
 
 export type { ErrorCode } from "./errors/index.ts";
 export { LogError } from "./errors/index.ts";
-export type * from "./library/index.ts";
-export type * from "./values/index.ts";
+export type {
+  FileLimits,
+  FollowOptions,
+  Log,
+  LogAppendOptions,
+  LogCompaction,
+  LogDurability,
+  LogOptions,
+  LogReader,
+  LogReaderOptions,
+  LogRecord,
+  LogScan,
+  LogStats,
+  ReadableLog,
+  RestoreReport,
+  ScanOptions,
+  StoreOptions,
+  VerifyReport,
+} from "./library/index.ts";
+export type { Codec } from "./records/index.ts";
+export type {
+  Appended,
+  AppendHeaders,
+  AppendManyOptions,
+  AppendOptions,
+  BackupOptions,
+  BackupReport,
+  CodecName,
+  CompactedPartition,
+  CompactionProgress,
+  CompactionReport,
+  CompactTopicOptions,
+  CopyOptions,
+  CopyProgress,
+  HistogramReading,
+  Metrics,
+  NewTopicOptions,
+  OffsetRange,
+  Position,
+  ReadableTopic,
+  ReadFrom,
+  ReadTopicOptions,
+  RecordBatch,
+  RecordHeader,
+  RecordOf,
+  SchemaInput,
+  SchemaOutput,
+  SchemaTopicOptions,
+  StandardIssue,
+  StandardResult,
+  StandardSchema,
+  Store,
+  StoreStats,
+  SubscribeOptions,
+  Subscription,
+  Topic,
+  TopicOptions,
+  TopicRecord,
+  ValueCodec,
+} from "./values/index.ts";
 
 /**
  * Opens a store: `memory:` for one that ends with the program, `file:./data` for a directory, which
