@@ -2,7 +2,8 @@
 //
 // The compiler writes a file for each source, and a program would load 138 of them before its first
 // append. The declarations stay as they are, and so does what `cordwood/server` and the command line
-// load. Errors are left outside, so that a LogError is one class whichever door it comes from.
+// load. Errors are left outside, so that a LogError is one class whichever door it comes from; so is
+// the client of a server, which is `cordwood/client` as well.
 import { join } from "node:path";
 
 import { rolldown } from "rolldown";
@@ -12,7 +13,7 @@ const entry = join(directory, "index.js");
 const bundle = await rolldown({
   input: entry,
   platform: "node",
-  external: /\/errors\/index\.js$/,
+  external: /\/(errors|client)\/index\.js$/,
   onLog(level, log) {
     throw new Error(`${level}: ${log.message}`);
   },

@@ -1,7 +1,7 @@
 /**
  * Cordwood in your program: `open` for a store with topics, `openLog` for a single fast log.
  *
- * This file loads nothing but the error class; the engine is loaded when the first store is opened.
+ * This file loads nothing but the error class; the engine, or the client of a server, is loaded when the first store is opened.
  *
  * @example
  * import { open } from "cordwood";
@@ -10,6 +10,8 @@
  * const orders = await store.topic("orders", { codec: "json" });
  * await orders.append({ id: "o-1", total: 12 });
  */
+import type { RemoteStoreOptions } from "./client/index.ts";
+import { LogError } from "./errors/index.ts";
 import type {
   Log,
   LogOptions,
@@ -21,7 +23,8 @@ import type {
 import type { CopyOptions, Store } from "./values/index.ts";
 
 export type { ErrorCode } from "./errors/index.ts";
-export { LogError } from "./errors/index.ts";
+export { LogError };
+export type { RemoteStoreOptions } from "./client/index.ts";
 export type {
   FileLimits,
   FollowOptions,
@@ -85,15 +88,33 @@ export type {
 
 /**
  * Opens a store: `memory:` for one that ends with the program, `file:./data` for a directory, which
- * is made where there is none.
- * @throws LogError invalid_argument, unsupported, directory_in_use, directory_not_writable, format_unknown, format_newer, data_corrupt.
+ * is made where there is none, `http://HOST:PORT` or `https://HOST` for that of a server.
+ * @throws LogError invalid_argument, unsupported, directory_in_use, directory_not_writable, format_unknown, format_newer, data_corrupt, unreachable.
  */
-export async function open(url: string, options?: StoreOptions): Promise<Store> {
+export async function open(url: string, options: OpenOptions = {}): Promise<Store> {
+  if (/^https?:/i.test(url)) {
+    refuse(options, embeddedOptions, `is for the server of ${url} to say`);
+    const { RemoteStore } = await import("./client/index.ts");
+    return RemoteStore.open(url, options);
+  }
+  refuse(options, remoteOptions, "is for http: and https:");
   const [library, { localEnv }] = await Promise.all([
     import("./library/index.ts"),
     import("./env/node/local.ts"),
   ]);
   return library.LogStore.open(localEnv({ timersHoldProcess: false }), url, options);
+}
+
+/** Of a store in this program, or of a connection to a server: which, is told at each. */
+export type OpenOptions = StoreOptions & RemoteStoreOptions;
+
+const embeddedOptions = ["durability", "compression", "files", "settings", "onFailure"] as const;
+const remoteOptions = ["patienceMs", "headers"] as const;
+
+function refuse(options: OpenOptions, names: readonly (keyof OpenOptions)[], why: string): void {
+  const given = names.find((name) => options[name] !== undefined);
+  if (given === undefined) return;
+  throw new LogError("invalid_argument", `the option ${given} ${why}`);
 }
 
 /**

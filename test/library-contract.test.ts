@@ -5,14 +5,32 @@ import { join } from "node:path";
 import { after } from "node:test";
 
 import { open } from "../src/index.ts";
+import { type RunningServer, startServer } from "../src/server/index.ts";
 import { storeContract } from "./contract/store-contract.ts";
 
 const root = mkdtempSync(join(tmpdir(), "cordwood-contract-"));
-after(() => rmSync(root, { recursive: true, force: true }));
+let server: RunningServer | undefined;
+after(async () => {
+  await server?.close();
+  rmSync(root, { recursive: true, force: true });
+});
 let count = 0;
 
 storeContract({ name: "memory:", open: () => open("memory:") });
 storeContract({
   name: "file:",
   open: () => open(`file:${join(root, String(count++))}`),
+});
+storeContract({
+  name: "http:",
+  open: async () => {
+    await server?.close();
+    server = await startServer({
+      directory: join(root, String(count++)),
+      durability: "os",
+      kafka: { port: 0 },
+      http: { port: 0 },
+    });
+    return open(`http://127.0.0.1:${server.httpPort}`);
+  },
 });

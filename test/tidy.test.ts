@@ -15,7 +15,7 @@ const layers = [
   ["partitions"],
   ["coordination", "security", "cluster"],
   ["broker"],
-  ["library", "kafka", "http"],
+  ["library", "kafka", "http", "client"],
   ["server", "cli"],
 ];
 const rankOf = new Map(layers.flatMap((names, rank) => names.map((name) => [name, rank] as const)));

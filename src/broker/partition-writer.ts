@@ -224,6 +224,7 @@ export class PartitionWriter implements PartitionGatherer {
     for (const { timestamp, key, value, headers } of records) {
       if (builder.append(timestamp, key, value, headers)) continue;
       builder.reset();
+      if (records.length === 1) throw this.#tooLarge((key?.length ?? 0) + (value?.length ?? 0));
       throw new LogError(
         "record_too_large",
         `${this.#name}: ${records.length} records do not fit into one batch of ${this.partition.policy.batchBytesMax} bytes (max.message.bytes). Append fewer at once.`,
@@ -291,7 +292,7 @@ export class PartitionWriter implements PartitionGatherer {
   #tooLarge(bytes: number): LogError {
     return new LogError(
       "record_too_large",
-      `${this.#name}: a record with ${bytes} bytes of key and value does not fit into a batch of ${this.#bytesMax} bytes (max.message.bytes of the topic). Store less, or raise the setting.`,
+      `${this.#name}: a record with ${bytes} bytes of key and value does not fit into a batch of ${this.partition.policy.batchBytesMax} bytes (max.message.bytes of the topic). Store less, or raise the setting.`,
     );
   }
 }

@@ -12,6 +12,7 @@ export { type KafkaHandlersOptions, kafkaHandlers } from "./handlers/handlers.ts
 export {
   type Acks,
   type CommittedPosition,
+  decodeAssignment,
   eachRecord,
   type Generation,
   type GroupDetails,

@@ -4,7 +4,7 @@ import { type Env, MemoryDisk } from "../env/index.ts";
 import { invariant, type LogError } from "../errors/index.ts";
 import { MetricRegistry } from "../metrics/index.ts";
 import type { Codec } from "../records/index.ts";
-import { type NewTopicOptions, vouched } from "../values/index.ts";
+import { type NewTopicOptions, topicSettings, vouched } from "../values/index.ts";
 import { refuseFault } from "./faults.ts";
 import { storePlace } from "./store-url.ts";
 
@@ -77,26 +77,13 @@ export async function ensureTopic(
   const known = broker.topicNamed(name);
   if (known !== undefined) return known;
   const partitionCount = options.partitions ?? 1;
-  const settings = settingsOf(options);
+  const settings = topicSettings(options);
   const [created] = await broker.createTopics([{ name, partitionCount, settings }]);
   // Somebody else in this program may have been quicker.
   if (created?.errorCode !== "topic_exists") refuseFault(created);
   const topic = broker.topicNamed(name);
   invariant(topic !== undefined, "a topic that was made is there");
   return topic;
-}
-
-/** The settings that the options of a topic stand for. */
-export function settingsOf(options: NewTopicOptions): Map<string, string> {
-  const { retention, compact = false } = options;
-  const trimmed = compact ? "compact,delete" : "delete";
-  return new Map([
-    // A program's own data goes when the program says so, and not after seven days.
-    ["retention.ms", String(retention?.ms ?? -1)],
-    ["retention.bytes", String(retention?.bytes ?? -1)],
-    ["cleanup.policy", compact && retention === undefined ? "compact" : trimmed],
-    ...Object.entries(options.settings ?? {}),
-  ]);
 }
 
 /** What has a value, because an absent limit and an undefined one are not the same to the store. */

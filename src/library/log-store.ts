@@ -12,6 +12,7 @@ import {
   type ReadableTopic,
   type RecordBatch,
   type RecordOf,
+  refuseOtherCount,
   type SchemaInput,
   type SchemaOutput,
   type SchemaTopicOptions,
@@ -191,13 +192,7 @@ export class LogStore implements Store {
 
   async #core(name: string, options: AnyTopicOptions): Promise<TopicWriter> {
     const topic = await ensureTopic(this.#broker, name, options);
-    const { partitions } = options;
-    if (partitions !== undefined && partitions !== topic.partitions.length) {
-      throw new LogError(
-        "invalid_partitions",
-        `${name} has ${topic.partitions.length} partitions, not ${partitions}. Leave the number out to take the topic as it is.`,
-      );
-    }
+    refuseOtherCount(name, topic.partitions.length, options.partitions);
     return this.#broker.writer(topic);
   }
 }

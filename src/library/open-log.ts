@@ -1,7 +1,8 @@
 /** Opens one log of bytes, to write or to read beside the process that writes. */
 import type { Env } from "../env/index.ts";
 import { invariant, LogError } from "../errors/index.ts";
-import { type Engine, ensureTopic, type FileLimits, openEngine, settingsOf } from "./engine.ts";
+import { topicSettings } from "../values/index.ts";
+import { type Engine, ensureTopic, type FileLimits, openEngine } from "./engine.ts";
 import { refuseFault } from "./faults.ts";
 import { Log, type LogDurability } from "./log.ts";
 import { LogReader } from "./log-reader.ts";
@@ -105,7 +106,7 @@ export async function openLogToWrite(
     const { partitions } = await ensureTopic(engine.broker, LOG_TOPIC, topic);
     const partition = partitions[0]?.owned();
     invariant(partition !== undefined && partitions.length === 1, "a log has one partition");
-    await applySettings(engine.broker, settingsOf(topic));
+    await applySettings(engine.broker, topicSettings(topic));
     made.log = new Log({
       place,
       engine,

@@ -9,6 +9,7 @@
 export { abortError } from "./abort-error.ts";
 export { runCallback } from "./callback.ts";
 export { murmur2, partitionOfKey } from "./murmur2.ts";
+export { refuseOtherCount, topicSettings } from "./new-topic.ts";
 export { appendPlaced, placeValues } from "./placed-values.ts";
 export { parsePoint, parseRange, type Point, type Range, rangeHelp } from "./range.ts";
 export { outOfRange, type ReadFrom, timestampOf, wholeOffset } from "./read-from.ts";

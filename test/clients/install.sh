@@ -162,6 +162,7 @@ if [ $# -eq 0 ]; then
 fi
 for name in "$@"; do
   case "$name" in
+    chromium) from_apt 'command -v chromium' chromium ;;
     kcat) from_apt 'command -v kcat' kcat ;;
     librdkafka) librdkafka ;;
     kafka-python | confluent-kafka) python ;;

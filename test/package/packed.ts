@@ -1,8 +1,16 @@
 // The package as npm would publish it, in the node_modules of an empty project.
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 const repository = new URL("../..", import.meta.url).pathname;
 
@@ -37,6 +45,16 @@ export function pack(): Packed {
   writeFileSync(join(project, "package.json"), '{ "name": "project", "type": "module" }\n');
   const end = (): void => rmSync(root, { recursive: true, force: true });
   return { tarball, project, [Symbol.dispose]: end };
+}
+
+/** Puts beside the package what it depends on, as the repository has it: a server needs some of that. */
+export function linkDependencies(project: string): void {
+  const { dependencies } = JSON.parse(readFileSync(join(repository, "package.json"), "utf8"));
+  for (const name of Object.keys(dependencies)) {
+    const link = join(project, "node_modules", name);
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(join(repository, "node_modules", name), link);
+  }
 }
 
 /** The program of the README's section on programs. */

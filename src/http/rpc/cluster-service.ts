@@ -46,6 +46,11 @@ class ClusterCalls implements ServiceImpl<typeof ClusterService> {
       checkpoints: BigInt(store.checkpoints),
       segments: BigInt(store.segments),
       failedWrites: BigInt(store.failedWrites),
+      compactions: BigInt(store.compactions),
+      compactionBytesRead: BigInt(store.compactionBytesRead),
+      compactionBytesWritten: BigInt(store.compactionBytesWritten),
+      compactionRecordsRemoved: BigInt(store.compactionRecordsRemoved),
+      compactionMs: BigInt(Math.round(store.compactionMs)),
     };
   }
 

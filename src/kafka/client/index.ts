@@ -8,6 +8,7 @@
  */
 export type { TopicMetadata } from "./cluster.ts";
 export type { CommittedPosition, GroupDetails, PositionToCommit } from "./groups.ts";
+export { decodeAssignment } from "./groups.ts";
 export { KafkaClient } from "./kafka-client.ts";
 export type { Generation, GroupMember } from "./member.ts";
 export type { OffsetPlace, TopicPartition } from "./offsets.ts";

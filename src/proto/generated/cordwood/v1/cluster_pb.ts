@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cordwood/v1/cluster.proto.
  */
 export const file_cordwood_v1_cluster: GenFile = /*@__PURE__*/
-  fileDesc("Chljb3Jkd29vZC92MS9jbHVzdGVyLnByb3RvEgtjb3Jkd29vZC52MSIYChZEZXNjcmliZUNsdXN0ZXJSZXF1ZXN0ImMKF0Rlc2NyaWJlQ2x1c3RlclJlc3BvbnNlEhIKCmNsdXN0ZXJfaWQYASABKAkSEgoKY29udHJvbGxlchgCIAEoBRIgCgVub2RlcxgDIAMoCzIRLmNvcmR3b29kLnYxLk5vZGUiMwoETm9kZRIPCgdub2RlX2lkGAEgASgFEgwKBGhvc3QYAiABKAkSDAoEcG9ydBgDIAEoBSIRCg9HZXRTdGF0c1JlcXVlc3QigAIKEEdldFN0YXRzUmVzcG9uc2USDwoHbm9kZV9pZBgBIAEoBRIOCgZ0b3BpY3MYAiABKAUSEgoKcGFydGl0aW9ucxgDIAEoBRIOCgZncm91cHMYBCABKAUSEQoJd2FsX2J5dGVzGAUgASgDEhcKD3dhaXRpbmdfZmV0Y2hlcxgGIAEoBRIOCgZmcmFtZXMYByABKAMSDwoHYmF0Y2hlcxgIIAEoAxINCgVieXRlcxgJIAEoAxINCgVzeW5jcxgKIAEoAxITCgtjaGVja3BvaW50cxgLIAEoAxIQCghzZWdtZW50cxgMIAEoAxIVCg1mYWlsZWRfd3JpdGVzGA0gASgDIhMKEUNoZWNrcG9pbnRSZXF1ZXN0IhQKEkNoZWNrcG9pbnRSZXNwb25zZTKGAgoOQ2x1c3RlclNlcnZpY2USXAoPRGVzY3JpYmVDbHVzdGVyEiMuY29yZHdvb2QudjEuRGVzY3JpYmVDbHVzdGVyUmVxdWVzdBokLmNvcmR3b29kLnYxLkRlc2NyaWJlQ2x1c3RlclJlc3BvbnNlEkcKCEdldFN0YXRzEhwuY29yZHdvb2QudjEuR2V0U3RhdHNSZXF1ZXN0Gh0uY29yZHdvb2QudjEuR2V0U3RhdHNSZXNwb25zZRJNCgpDaGVja3BvaW50Eh4uY29yZHdvb2QudjEuQ2hlY2twb2ludFJlcXVlc3QaHy5jb3Jkd29vZC52MS5DaGVja3BvaW50UmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("Chljb3Jkd29vZC92MS9jbHVzdGVyLnByb3RvEgtjb3Jkd29vZC52MSIYChZEZXNjcmliZUNsdXN0ZXJSZXF1ZXN0ImMKF0Rlc2NyaWJlQ2x1c3RlclJlc3BvbnNlEhIKCmNsdXN0ZXJfaWQYASABKAkSEgoKY29udHJvbGxlchgCIAEoBRIgCgVub2RlcxgDIAMoCzIRLmNvcmR3b29kLnYxLk5vZGUiMwoETm9kZRIPCgdub2RlX2lkGAEgASgFEgwKBGhvc3QYAiABKAkSDAoEcG9ydBgDIAEoBSIRCg9HZXRTdGF0c1JlcXVlc3QikQMKEEdldFN0YXRzUmVzcG9uc2USDwoHbm9kZV9pZBgBIAEoBRIOCgZ0b3BpY3MYAiABKAUSEgoKcGFydGl0aW9ucxgDIAEoBRIOCgZncm91cHMYBCABKAUSEQoJd2FsX2J5dGVzGAUgASgDEhcKD3dhaXRpbmdfZmV0Y2hlcxgGIAEoBRIOCgZmcmFtZXMYByABKAMSDwoHYmF0Y2hlcxgIIAEoAxINCgVieXRlcxgJIAEoAxINCgVzeW5jcxgKIAEoAxITCgtjaGVja3BvaW50cxgLIAEoAxIQCghzZWdtZW50cxgMIAEoAxIVCg1mYWlsZWRfd3JpdGVzGA0gASgDEhMKC2NvbXBhY3Rpb25zGA4gASgDEh0KFWNvbXBhY3Rpb25fYnl0ZXNfcmVhZBgPIAEoAxIgChhjb21wYWN0aW9uX2J5dGVzX3dyaXR0ZW4YECABKAMSIgoaY29tcGFjdGlvbl9yZWNvcmRzX3JlbW92ZWQYESABKAMSFQoNY29tcGFjdGlvbl9tcxgSIAEoAyITChFDaGVja3BvaW50UmVxdWVzdCIUChJDaGVja3BvaW50UmVzcG9uc2UyhgIKDkNsdXN0ZXJTZXJ2aWNlElwKD0Rlc2NyaWJlQ2x1c3RlchIjLmNvcmR3b29kLnYxLkRlc2NyaWJlQ2x1c3RlclJlcXVlc3QaJC5jb3Jkd29vZC52MS5EZXNjcmliZUNsdXN0ZXJSZXNwb25zZRJHCghHZXRTdGF0cxIcLmNvcmR3b29kLnYxLkdldFN0YXRzUmVxdWVzdBodLmNvcmR3b29kLnYxLkdldFN0YXRzUmVzcG9uc2USTQoKQ2hlY2twb2ludBIeLmNvcmR3b29kLnYxLkNoZWNrcG9pbnRSZXF1ZXN0Gh8uY29yZHdvb2QudjEuQ2hlY2twb2ludFJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * No question but this one.
@@ -178,6 +178,31 @@ export type GetStatsResponse = Message<"cordwood.v1.GetStatsResponse"> & {
    * @generated from field: int64 failed_writes = 13;
    */
   failedWrites: bigint;
+
+  /**
+   * @generated from field: int64 compactions = 14;
+   */
+  compactions: bigint;
+
+  /**
+   * @generated from field: int64 compaction_bytes_read = 15;
+   */
+  compactionBytesRead: bigint;
+
+  /**
+   * @generated from field: int64 compaction_bytes_written = 16;
+   */
+  compactionBytesWritten: bigint;
+
+  /**
+   * @generated from field: int64 compaction_records_removed = 17;
+   */
+  compactionRecordsRemoved: bigint;
+
+  /**
+   * @generated from field: int64 compaction_ms = 18;
+   */
+  compactionMs: bigint;
 };
 
 /**

@@ -1,0 +1,7 @@
+// Connect's own client for browsers, bundled, in real Chromium.
+import { join } from "node:path";
+
+import { runInChromium } from "../chromium.ts";
+
+const failures = await runInChromium(join(import.meta.dirname, "../browser/connect-web.ts"));
+process.exitCode = failures === 0 ? 0 : 1;
