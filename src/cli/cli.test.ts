@@ -1,4 +1,4 @@
-// The command line from outside: child processes, against a server and against a directory.
+// The command line from outside: child processes, against a server by HTTP and by Kafka, and against a directory.
 import assert from "node:assert/strict";
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -60,12 +60,23 @@ function lines(count: number): string {
   return Array.from({ length: count }, (_, index) => `line ${index}\n`).join("");
 }
 
-describe("on a server", () => {
+const protocols = ["http", "kafka"] as const;
+
+function urlOf(server: TestServer, protocol: (typeof protocols)[number]): string {
+  return protocol === "http" ? server.httpUrl : `kafka://${server.bootstrap}`;
+}
+
+for (const protocol of protocols) {
+  describe(`on a server, by ${protocol}`, () => onServer(protocol));
+}
+
+function onServer(protocol: (typeof protocols)[number]): void {
+  const isKafka = protocol === "kafka";
   let server: TestServer;
   let at = "";
   before(async () => {
     server = await startServer({ args: ["--set", "group.initial.rebalance.delay.ms=0"] });
-    at = `kafka://${server.bootstrap}`;
+    at = urlOf(server, protocol);
   });
   after(async () => server.stop());
 
@@ -194,6 +205,7 @@ describe("on a server", () => {
       [["produce", "growing", "-p", "3"], 3],
       [["produce", "growing", "/no/such/file"], 2],
       [["produce", "growing", "--acks", "2"], 2],
+      ...(isKafka ? [] : ([[["produce", "growing", "--acks", "0"], 2]] as const)),
       [["group", "lag", "nope"], 3],
     ];
     const check = async ([args, code]: (typeof codes)[number]): Promise<void> => {
@@ -210,7 +222,8 @@ describe("on a server", () => {
     const file = join(directory, "lines");
     await writeFile(file, lines(100_000));
     await ok(at, ["topic", "create", "many", "-p", "1"]);
-    const { out, err, code } = await run(at, ["produce", "many", file, "--codec", "zstd"]);
+    const produce = ["produce", "many", file, ...(isKafka ? ["--codec", "zstd"] : [])];
+    const { out, err, code } = await run(at, produce);
     assert.equal(code, 0, err);
     assert.match(err, /^100000 records.* kB, in .* s \(\d+\/s\)\n$/);
     assert.equal(rows(out)[0].lastOffset, 99_999);
@@ -255,7 +268,9 @@ describe("on a server", () => {
 
   test("a group with members is not moved and not deleted", async (context) => {
     await ok(at, ["topic", "create", "busy", "-p", "1"]);
-    const args = ["consume", "busy", "--follow", "-g", "workers", "--at", at];
+    // Members come by Kafka's protocol alone; what they keep others from is the same by both.
+    const kafka = urlOf(server, "kafka");
+    const args = ["consume", "busy", "--follow", "-g", "workers", "--at", kafka];
     const child = start(context, args);
     await until("the group has a member", async () => {
       const { out, code } = await run(at, ["group", "describe", "workers"]);
@@ -264,6 +279,12 @@ describe("on a server", () => {
     const seek = ["group", "seek", "workers", "busy", "--to", "start", "--yes"];
     assert.equal((await run(at, seek)).code, 4);
     assert.equal((await run(at, ["group", "delete", "workers", "--yes"])).code, 4);
+    if (!isKafka) assert.equal((await run(at, ["consume", "busy", "-g", "workers"])).code, 4);
+    const [{ members }] = rows(await ok(at, ["group", "describe", "workers"]));
+    assert.deepEqual(
+      members.map((member: { readonly assignment: unknown }) => member.assignment),
+      [[{ topic: "busy", partition: 0 }]],
+    );
     const closed = once(child, "close");
     child.kill("SIGTERM");
     await closed;
@@ -275,7 +296,7 @@ describe("on a server", () => {
     assert.equal(ended.code, 4);
     assert.match(ended.err, /in use by another process/);
   });
-});
+}
 
 describe("on a directory", () => {
   let directory = "";
@@ -373,15 +394,21 @@ describe("export and import", () => {
     await ok(at, ["topic", "import", "t", "--partitions", "2"], sent);
     const first = await ok(at, ["topic", "export", "t"]);
     assert.deepEqual(withoutOffsets(first), withoutOffsets(sent));
-    const there = `kafka://${server.bootstrap}`;
     await writeFile(join(directory, "export.ndjson"), first);
     const file = join(directory, "export.ndjson");
-    await ok(there, ["topic", "import", "t", file, "--partitions", "2", "--codec", "zstd"]);
-    const second = await ok(there, ["topic", "export", "t"]);
-    assert.deepEqual(withoutOffsets(second), withoutOffsets(sent));
-    assert.equal(rows(await ok(there, ["topic", "export", "t", "-p", "1", "-o", "-1"])).length, 1);
-    await ok(there, ["topic", "import", "single", file, "--partitions", "1", "--replace"]);
-    assert.equal(rows(await ok(there, ["topic", "export", "single"])).length, 4);
+    for (const protocol of protocols) {
+      const there = urlOf(server, protocol);
+      const codec = protocol === "kafka" ? ["--codec", "zstd"] : [];
+      const name = `by-${protocol}`;
+      await ok(there, ["topic", "import", name, file, "--partitions", "2", ...codec]);
+      const second = await ok(there, ["topic", "export", name]);
+      assert.deepEqual(withoutOffsets(second), withoutOffsets(sent));
+      const last = await ok(there, ["topic", "export", name, "-p", "1", "-o", "-1"]);
+      assert.equal(rows(last).length, 1);
+      const single = `${name}-single`;
+      await ok(there, ["topic", "import", single, file, "--partitions", "1", "--replace"]);
+      assert.equal(rows(await ok(there, ["topic", "export", single])).length, 4);
+    }
   });
 
   test("a line that is wrong is named, and those before it are written", async () => {
@@ -407,9 +434,15 @@ describe("export and import", () => {
   });
 });
 
+test("a server is at the standard address where nothing else is said", async () => {
+  const help = await ok("", ["topic", "list", "--help"]);
+  assert.match(help.replaceAll(/\s+/g, " "), /default: "http:\/\/127\.0\.0\.1:8080"/);
+});
+
 test("nobody at the address is unreachable, a wrong address is usage", async () => {
   assert.equal((await run("kafka://127.0.0.1:1", ["topic", "list"])).code, 6);
-  assert.equal((await run("http://127.0.0.1:1", ["topic", "list"])).code, 2);
+  assert.equal((await run("http://127.0.0.1:1", ["topic", "list"])).code, 6);
+  assert.equal((await run("ftp://127.0.0.1:1", ["topic", "list"])).code, 2);
   assert.equal((await run("", ["topic", "list", "--at", "127.0.0.1:1"])).code, 6);
 });
 

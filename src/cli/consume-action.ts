@@ -1,13 +1,8 @@
 import { LogError } from "../errors/index.ts";
-import {
-  eachRecord,
-  type PartitionRange,
-  type RecordChunk,
-  type TopicPartition,
-} from "../kafka/index.ts";
-import { RecordCursor } from "../records/index.ts";
+import type { PartitionRange, TopicPartition } from "../kafka/index.ts";
 import type { ConsumeFlags, CountFlags, RecordFlags } from "./consume.ts";
 import { consumeInGroup } from "./group-consume.ts";
+import type { RecordRun } from "./place.ts";
 import { extentsOf, mustHold, planRead } from "./resolve.ts";
 import { RecordWriter, writerFor } from "./record-writer.ts";
 import { type Session, withSession } from "./session.ts";
@@ -42,8 +37,8 @@ async function consumeRanges(
     const { range, partition: partitions, follow: follows } = flags;
     ranges.push(...(await planRead(session, { topic, range, partitions, follows })));
   }
-  for await (const chunk of readChunks(session, ranges, flags.count)) {
-    writer.chunk(chunk, flags.count);
+  for await (const run of readRuns(session, ranges, flags.count)) {
+    writer.run(run, flags.count);
     await session.output.drained();
     if (writer.count === flags.count) return;
   }
@@ -59,7 +54,7 @@ export async function get(at: TopicPartition, offset: number, flags: RecordFlags
     const writer = writerFor(session, flags);
     writer.begin();
     const range = { topic, partition, start: offset, end: offset + 1 };
-    for await (const chunk of readChunks(session, [range], 1)) writer.chunk(chunk, 1);
+    for await (const run of readRuns(session, [range], 1)) writer.run(run, 1);
     if (writer.count === 0) {
       throw new LogError(
         "offset_out_of_range",
@@ -91,30 +86,22 @@ async function countByReading(
   session: Session,
   ranges: readonly PartitionRange[],
 ): Promise<number> {
-  const cursor = new RecordCursor();
   let total = 0;
   const visit = (): boolean => {
     total++;
     return true;
   };
-  for await (const chunk of readChunks(session, ranges, undefined)) {
-    eachRecord(chunk, cursor, visit);
-  }
+  for await (const run of readRuns(session, ranges, undefined)) run.each(visit);
   return total;
 }
 
-/** Small answers where few records are wanted. */
 const FEW_RECORDS = 1_000;
-const FEW_BYTES = 256 * 1024;
 
-export function readChunks(
+export function readRuns(
   session: Pick<Session, "client" | "signal">,
   ranges: readonly PartitionRange[],
   countMax: number | undefined,
-): AsyncGenerator<RecordChunk, void, undefined> {
+): AsyncGenerator<RecordRun, void, undefined> {
   const isFew = countMax !== undefined && countMax <= FEW_RECORDS;
-  return session.client.read(ranges, {
-    signal: session.signal,
-    bytesMax: isFew ? FEW_BYTES : undefined,
-  });
+  return session.client.read(ranges, { signal: session.signal, isFew });
 }

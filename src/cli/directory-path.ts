@@ -9,8 +9,8 @@ import { locationOf } from "./location.ts";
  * @throws LogError invalid_argument, topic_not_found
  */
 export function directoryPath(text: string): string {
-  const location = /^(file:|kafka:)/.test(text) ? locationOf(text) : undefined;
-  if (location?.kind === "server") {
+  const location = /^(file|kafka|https?):/.test(text) ? locationOf(text) : undefined;
+  if (location !== undefined && location.kind !== "directory") {
     throw new LogError("invalid_argument", `${text}: a directory is needed, not a server`);
   }
   const path = resolve(location?.path ?? text);

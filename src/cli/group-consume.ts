@@ -1,12 +1,7 @@
 import { LogError } from "../errors/index.ts";
-import type {
-  Generation,
-  GroupMember,
-  PartitionRange,
-  PositionToCommit,
-  RecordChunk,
-} from "../kafka/index.ts";
+import type { Generation, PartitionRange, PositionToCommit } from "../kafka/index.ts";
 import type { ConsumeFlags } from "./consume.ts";
+import type { PlaceMember, RecordRun } from "./place.ts";
 import type { RecordWriter } from "./record-writer.ts";
 import { planRead } from "./resolve.ts";
 import type { Session } from "./session.ts";
@@ -41,12 +36,12 @@ export async function consumeInGroup(session: Session, reading: GroupReading): P
 class GroupWork {
   readonly #session: Session;
   readonly #reading: GroupReading;
-  readonly #member: GroupMember;
+  readonly #member: PlaceMember;
   /** What was printed and is not committed. */
   readonly #printed = new Map<string, PositionToCommit>();
   #committedMs: number;
 
-  constructor(session: Session, reading: GroupReading, member: GroupMember) {
+  constructor(session: Session, reading: GroupReading, member: PlaceMember) {
     this.#session = session;
     this.#reading = reading;
     this.#member = member;
@@ -60,8 +55,8 @@ class GroupWork {
     const { writer, flags } = this.#reading;
     try {
       const ranges = await this.#rangesOf(generation);
-      for await (const chunk of client.read(ranges, { signal })) {
-        this.#printedTo(chunk, writer.chunk(chunk, flags.count));
+      for await (const run of client.read(ranges, { signal, isFew: false })) {
+        this.#printedTo(run, writer.run(run, flags.count));
         await this.#session.output.drained();
         if (writer.count === flags.count) return true;
         await this.#commitSometimes();
@@ -95,7 +90,7 @@ class GroupWork {
     if (this.#session.env.clock.monotonicMs() - this.#committedMs >= COMMIT_MS) await this.commit();
   }
 
-  #printedTo({ topic, partition }: RecordChunk, offset: number): void {
+  #printedTo({ topic, partition }: RecordRun, offset: number): void {
     this.#printed.set(`${topic}/${partition}`, { topic, partition, offset });
   }
 

@@ -19,7 +19,10 @@ export interface OutputFlags {
 /** Adds `--at`. */
 export function placed(command: Command): Command {
   return command.addOption(
-    new Option("--at <url>", "kafka://HOST:PORT, or file:PATH of a directory no server holds")
+    new Option(
+      "--at <url>",
+      "http://HOST:PORT, kafka://HOST:PORT, or file:PATH of a directory no server holds",
+    )
       .env("CORDWOOD_URL")
       .default(standardUrl),
   );

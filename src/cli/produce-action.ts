@@ -1,8 +1,9 @@
 import { createReadStream } from "node:fs";
 
 import { LogError } from "../errors/index.ts";
-import type { Acks, OutgoingRecord, Producer } from "../kafka/index.ts";
+import type { Acks, OutgoingRecord } from "../kafka/index.ts";
 import { BadLine, linesOf } from "./lines.ts";
+import type { PlaceProducer } from "./place.ts";
 import type { ProduceFlags } from "./produce.ts";
 import type { Row } from "./rows.ts";
 import { counted, type Session, withSession } from "./session.ts";
@@ -62,7 +63,7 @@ export async function writeLines(session: Session, lines: LinesToWrite): Promise
 /** Lines on their way from files to a topic. */
 class LineWriting {
   readonly #session: Session;
-  readonly #producer: Producer;
+  readonly #producer: PlaceProducer;
   readonly #makeRecord: MakeRecord;
   readonly #startedMs: number;
   #shownMs: number;
@@ -71,7 +72,7 @@ class LineWriting {
   /** In the file that is read now. */
   #lineNumber = 0;
 
-  constructor(session: Session, producer: Producer, makeRecord: MakeRecord) {
+  constructor(session: Session, producer: PlaceProducer, makeRecord: MakeRecord) {
     this.#session = session;
     this.#producer = producer;
     this.#makeRecord = makeRecord;
@@ -177,7 +178,7 @@ function memberOf(value: unknown, name: string): unknown {
   return isObject && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
 }
 
-function receiptRows(producer: Producer): Row[] {
+function receiptRows(producer: PlaceProducer): Row[] {
   return producer.receipts().map(({ partition, recordCount, firstOffset, nextOffset }) => ({
     topic: producer.topic,
     partition,

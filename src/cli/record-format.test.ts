@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { LogError } from "../errors/index.ts";
-import type { RecordChunk } from "../kafka/index.ts";
-import { BatchBuilder, type RecordHeader } from "../records/index.ts";
+import { eachRecord } from "../kafka/index.ts";
+import { BatchBuilder, RecordCursor, type RecordHeader } from "../records/index.ts";
+import type { RecordRun } from "./place.ts";
 import { recordPrinter, type RecordFormat } from "./record-format.ts";
 import { RecordWriter } from "./record-writer.ts";
 
@@ -38,14 +39,16 @@ function print(format: Partial<RecordFormat>, ...records: readonly Sample[]): st
   });
   const writer = new RecordWriter(printer, sink);
   writer.begin();
-  if (records.length > 0) writer.chunk(chunkOf(builder.finish(7)));
+  if (records.length > 0) writer.run(runOf(builder.finish(7)));
   writer.end();
   return Buffer.concat(parts).toString("latin1");
 }
 
-function chunkOf(bytes: Uint8Array): RecordChunk {
-  const where = { topic: "orders", partition: 2, start: 7, end: Infinity };
-  return { ...where, bytes, nextOffset: Infinity, highWatermark: Infinity };
+function runOf(bytes: Uint8Array): RecordRun {
+  const where = { topic: "orders", partition: 2, start: 7 };
+  const chunk = { ...where, bytes, end: Infinity, nextOffset: Infinity, highWatermark: Infinity };
+  const each: RecordRun["each"] = (visit) => eachRecord(chunk, new RecordCursor(), visit);
+  return { ...where, next: Infinity, each };
 }
 
 const header = (key: string, value: string | undefined): RecordHeader => ({

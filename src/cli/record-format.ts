@@ -1,11 +1,11 @@
 import { isUtf8 } from "node:buffer";
 
 import { LogError } from "../errors/index.ts";
-import type { RecordCursor } from "../records/index.ts";
 import { paint } from "./paint.ts";
+import type { ShownRecord } from "./place.ts";
 import { type Json, type OutputFormat, printable } from "./rows.ts";
 
-/** Where a record lies; the rest is in the cursor. */
+/** Where a record lies; the rest it says itself. */
 interface RecordSource {
   readonly topic: string;
   readonly partition: number;
@@ -17,11 +17,11 @@ export interface Sink {
   bytes(bytes: Uint8Array): void;
 }
 
-/** Prints the record that the cursor is at; what goes before, between and behind them all is the writer's. */
+/** Prints a record; what goes before, between and behind them all is the writer's. */
 export interface RecordPrinter {
   readonly separator: string;
   begin(sink: Sink): void;
-  record(sink: Sink, source: RecordSource, cursor: RecordCursor): void;
+  record(sink: Sink, source: RecordSource, record: ShownRecord): void;
   end(sink: Sink): void;
 }
 
@@ -50,8 +50,8 @@ function nothing(): void {}
 const rawPrinter: RecordPrinter = {
   separator: "",
   begin: nothing,
-  record(sink, _, cursor) {
-    const value = cursor.value();
+  record(sink, _, record) {
+    const value = record.value();
     if (value !== undefined) sink.bytes(value);
     sink.bytes(lineBreak);
   },
@@ -64,8 +64,8 @@ function jsonPrinter(isOneDocument: boolean, parsesJson: boolean): RecordPrinter
     begin(sink) {
       if (isOneDocument) sink.text("[\n");
     },
-    record(sink, source, cursor) {
-      sink.text(JSON.stringify(recordJson(source, cursor, parsesJson)));
+    record(sink, source, record) {
+      sink.text(JSON.stringify(recordJson(source, record, parsesJson)));
       if (!isOneDocument) sink.text("\n");
     },
     end(sink) {
@@ -77,17 +77,17 @@ function jsonPrinter(isOneDocument: boolean, parsesJson: boolean): RecordPrinter
 /** A record as JSON has it. Bytes that are no text are `{"base64": ...}`. */
 function recordJson(
   source: RecordSource,
-  cursor: RecordCursor,
+  record: ShownRecord,
   parsesJson: boolean,
 ): { readonly [name: string]: Json } {
   return {
     topic: source.topic,
     partition: source.partition,
-    offset: cursor.offset,
-    timestamp: cursor.timestamp,
-    key: bytesJson(cursor.key()),
-    headers: headersJson(cursor),
-    value: parsesJson ? parsedJson(cursor.value()) : bytesJson(cursor.value()),
+    offset: record.offset,
+    timestamp: record.timestamp,
+    key: bytesJson(record.key()),
+    headers: headersJson(record),
+    value: parsesJson ? parsedJson(record.value()) : bytesJson(record.value()),
   };
 }
 
@@ -111,10 +111,11 @@ function parsedJson(bytes: Uint8Array | undefined): Json {
 }
 
 /** By name; a name that comes more than once has a list of its values. */
-function headersJson(cursor: RecordCursor): { readonly [name: string]: Json } {
-  if (cursor.headerCount === 0) return noHeaders;
+function headersJson(record: ShownRecord): { readonly [name: string]: Json } {
+  const headers = record.headers();
+  if (headers.length === 0) return noHeaders;
   const byName = new Map<string, Json[]>();
-  for (const { key, value } of cursor.headers()) {
+  for (const { key, value } of headers) {
     const values = byName.get(key);
     if (values === undefined) byName.set(key, [bytesJson(value)]);
     else values.push(bytesJson(value));
@@ -142,14 +143,14 @@ function tablePrinter(hasColor: boolean): RecordPrinter {
     begin(sink) {
       sink.text(`${paint(title.join("  "), "bold", hasColor)}\n`);
     },
-    record(sink, source, cursor) {
+    record(sink, source, record) {
       const where = [
         String(source.partition).padEnd(9),
-        String(cursor.offset).padStart(10),
-        timeText(cursor.timestamp).padEnd(24),
+        String(record.offset).padStart(10),
+        timeText(record.timestamp).padEnd(24),
       ].join("  ");
-      const key = paint(cellOf(cursor.key()), "cyan", hasColor);
-      sink.text(`${paint(where, "dim", hasColor)}  ${key}  ${cellOf(cursor.value())}\n`);
+      const key = paint(cellOf(record.key()), "cyan", hasColor);
+      sink.text(`${paint(where, "dim", hasColor)}  ${key}  ${cellOf(record.value())}\n`);
     },
     end: nothing,
   };
@@ -167,18 +168,18 @@ function timeText(timestampMs: number): string {
   return isTime ? new Date(timestampMs).toISOString() : String(timestampMs);
 }
 
-type Piece = (sink: Sink, source: RecordSource, cursor: RecordCursor) => void;
+type Piece = (sink: Sink, source: RecordSource, record: ShownRecord) => void;
 
 const pieces: Readonly<Record<string, Piece>> = {
   t: (sink, source) => sink.text(source.topic),
   p: (sink, source) => sink.text(String(source.partition)),
-  o: (sink, _, cursor) => sink.text(String(cursor.offset)),
-  T: (sink, _, cursor) => sink.text(String(cursor.timestamp)),
-  k: (sink, _, cursor) => sink.bytes(cursor.key() ?? empty),
-  s: (sink, _, cursor) => sink.bytes(cursor.value() ?? empty),
-  K: (sink, _, cursor) => sink.text(String(lengthOf(cursor.keyStart, cursor.keyEnd))),
-  S: (sink, _, cursor) => sink.text(String(lengthOf(cursor.valueStart, cursor.valueEnd))),
-  h: (sink, _, cursor) => writeHeaders(sink, cursor),
+  o: (sink, _, record) => sink.text(String(record.offset)),
+  T: (sink, _, record) => sink.text(String(record.timestamp)),
+  k: (sink, _, record) => sink.bytes(record.key() ?? empty),
+  s: (sink, _, record) => sink.bytes(record.value() ?? empty),
+  K: (sink, _, record) => sink.text(String(record.key()?.length ?? -1)),
+  S: (sink, _, record) => sink.text(String(record.value()?.length ?? -1)),
+  h: (sink, _, record) => writeHeaders(sink, record),
   "%": (sink) => sink.text("%"),
 };
 
@@ -202,8 +203,8 @@ function templatePrinter(template: string): RecordPrinter {
   return {
     separator: "",
     begin: nothing,
-    record(sink, source, cursor) {
-      for (const part of parts) part(sink, source, cursor);
+    record(sink, source, record) {
+      for (const part of parts) part(sink, source, record);
     },
     end: nothing,
   };
@@ -239,14 +240,9 @@ function bytesPiece(bytes: Uint8Array): Piece {
   return (sink) => sink.bytes(bytes);
 }
 
-function lengthOf(start: number, end: number): number {
-  return start < 0 ? -1 : end - start;
-}
-
 /** `name=value,name=value`; a header without a value has no equals sign. */
-function writeHeaders(sink: Sink, cursor: RecordCursor): void {
-  if (cursor.headerCount === 0) return;
-  for (const [index, { key, value }] of cursor.headers().entries()) {
+function writeHeaders(sink: Sink, record: ShownRecord): void {
+  for (const [index, { key, value }] of record.headers().entries()) {
     sink.text(index === 0 ? key : `,${key}`);
     if (value === undefined) continue;
     sink.text("=");

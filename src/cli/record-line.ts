@@ -7,22 +7,18 @@
 import { isUtf8 } from "node:buffer";
 
 import type { OutgoingRecord } from "../kafka/index.ts";
-import type { RecordCursor } from "../records/index.ts";
 import { BadLine } from "./lines.ts";
+import type { ShownRecord } from "./place.ts";
 import { bytesJson } from "./record-format.ts";
 
-export function lineOfRecord(partition: number, cursor: RecordCursor): string {
-  const headers =
-    cursor.headerCount === 0
-      ? []
-      : cursor.headers().map(({ key, value }) => [key, bytesJson(value)]);
+export function lineOfRecord(partition: number, record: ShownRecord): string {
   return JSON.stringify({
     partition,
-    offset: cursor.offset,
-    timestamp: cursor.timestamp,
-    key: bytesJson(cursor.key()),
-    headers,
-    value: bytesJson(cursor.value()),
+    offset: record.offset,
+    timestamp: record.timestamp,
+    key: bytesJson(record.key()),
+    headers: record.headers().map(({ key, value }) => [key, bytesJson(value)]),
+    value: bytesJson(record.value()),
   });
 }
 

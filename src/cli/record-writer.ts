@@ -1,16 +1,14 @@
-import { eachRecord, type RecordChunk } from "../kafka/index.ts";
-import { RecordCursor } from "../records/index.ts";
 import type { RecordFlags } from "./consume.ts";
 import { showsColor } from "./paint.ts";
+import type { RecordRun } from "./place.ts";
 import { type RecordPrinter, recordPrinter, type Sink } from "./record-format.ts";
 import { standardFormat } from "./rows.ts";
 import type { Session } from "./session.ts";
 
-/** Prints the records of one chunk after another, and knows how far it came. */
+/** Prints the records of one run after another, and knows how far it came. */
 export class RecordWriter {
   readonly #printer: RecordPrinter;
   readonly #sink: Sink;
-  readonly #cursor = new RecordCursor();
   #count = 0;
 
   constructor(printer: RecordPrinter, sink: Sink) {
@@ -38,18 +36,18 @@ export class RecordWriter {
   }
 
   /** Prints the records, but none beyond `countMax` in all; answers the offset behind what is worked off. */
-  chunk(chunk: RecordChunk, countMax = Infinity): number {
+  run(run: RecordRun, countMax = Infinity): number {
     const printer = this.#printer;
     const sink = this.#sink;
-    let next = chunk.start;
+    let next = run.start;
     if (this.#count >= countMax) return next;
-    const isWhole = eachRecord(chunk, this.#cursor, (cursor) => {
+    const isWhole = run.each((record) => {
       if (this.#count > 0) sink.text(printer.separator);
-      printer.record(sink, chunk, cursor);
-      next = cursor.offset + 1;
+      printer.record(sink, run, record);
+      next = record.offset + 1;
       return ++this.#count < countMax;
     });
-    return isWhole ? Math.min(chunk.nextOffset, chunk.end) : next;
+    return isWhole ? run.next : next;
   }
 }
 

@@ -1,7 +1,7 @@
-import { eachRecord, type PartitionRange } from "../kafka/index.ts";
-import { RecordCursor } from "../records/index.ts";
-import { readChunks } from "./consume-action.ts";
+import type { PartitionRange } from "../kafka/index.ts";
+import { readRuns } from "./consume-action.ts";
 import type { TailFlags } from "./consume.ts";
+import type { ShownRecord } from "./place.ts";
 import type { RecordPrinter } from "./record-format.ts";
 import { printerFor, RecordWriter } from "./record-writer.ts";
 import { planRead } from "./resolve.ts";
@@ -44,12 +44,12 @@ async function findNewest(
   ranges: readonly PartitionRange[],
   { printer, count }: { readonly printer: RecordPrinter; readonly count: number },
 ): Promise<Printed[]> {
-  const cursor = new RecordCursor();
   let printed: Printed[] = [];
-  for await (const chunk of readChunks(session, ranges, count)) {
-    eachRecord(chunk, cursor, ({ timestamp, offset }) => {
-      const bytes = printedAlone(printer, chunk, cursor);
-      printed.push({ timestamp, partition: chunk.partition, offset, bytes });
+  for await (const run of readRuns(session, ranges, count)) {
+    run.each((record) => {
+      const { timestamp, offset } = record;
+      const bytes = printedAlone(printer, run, record);
+      printed.push({ timestamp, partition: run.partition, offset, bytes });
       return true;
     });
     // No more is kept than may be printed in the end.
@@ -71,15 +71,15 @@ function newest(printed: readonly Printed[], count: number): Printed[] {
 function printedAlone(
   printer: RecordPrinter,
   source: { readonly topic: string; readonly partition: number },
-  cursor: RecordCursor,
+  record: ShownRecord,
 ): Buffer {
   const parts: Uint8Array[] = [];
   const sink = {
     text: (text: string) => void parts.push(Buffer.from(text)),
-    // A view of the chunk is joined, hence copied, before this returns.
+    // A view of the run is joined, hence copied, before this returns.
     bytes: (bytes: Uint8Array) => void parts.push(bytes),
   };
-  printer.record(sink, source, cursor);
+  printer.record(sink, source, record);
   return Buffer.concat(parts);
 }
 
@@ -94,8 +94,8 @@ async function follow(
     start: end ?? start,
     end: undefined,
   }));
-  for await (const chunk of readChunks(session, onward, undefined)) {
-    writer.chunk(chunk);
+  for await (const run of readRuns(session, onward, undefined)) {
+    writer.run(run);
     await session.output.drained();
   }
 }

@@ -1,8 +1,8 @@
 import { LogError } from "../errors/index.ts";
-import type { TopicMetadata } from "../kafka/index.ts";
 import { parsePoint } from "../values/index.ts";
 import { confirm } from "./ask.ts";
 import { paint, showsColor } from "./paint.ts";
+import type { DescribedTopic } from "./place.ts";
 import { type Extent, extentsOf, offsetsAt } from "./resolve.ts";
 import { formatTable, type Row, standardFormat } from "./rows.ts";
 import { counted, type Session, withSession } from "./session.ts";
@@ -17,15 +17,15 @@ import type {
 
 export async function listTopics(flags: ListTopicsFlags): Promise<void> {
   await withSession(flags, {}, async (session) => {
-    const sizes = await session.client.topics.sizes();
-    const topics = await session.client.topics.list();
-    const rows = topics
-      .filter(({ isInternal }) => flags.internal || !isInternal)
-      .map(({ name, partitions }) => ({
-        topic: name,
-        partitions: partitions.length,
-        bytes: sumOf(sizes.get(name)),
-      }));
+    const topics = (await session.client.topics.list()).filter(
+      ({ isInternal }) => flags.internal || !isInternal,
+    );
+    const sizes = await session.client.topics.sizes(topics.map(({ name }) => name));
+    const rows = topics.map(({ name, partitionCount }) => ({
+      topic: name,
+      partitions: partitionCount,
+      bytes: sumOf(sizes.get(name)),
+    }));
     session.print(rows, flags.output);
   });
 }
@@ -35,7 +35,7 @@ export async function describeTopics(
   flags: DescribeTopicFlags,
 ): Promise<void> {
   await withSession(flags, {}, async (session) => {
-    const sizes = await session.client.topics.sizes();
+    const sizes = await session.client.topics.sizes(names);
     const details: TopicDetails[] = [];
     for (const name of names) details.push(await detailsOf(session, name, flags.all));
     const described = details.map((topic) => describedTopic(topic, sizes.get(topic.name)));
@@ -45,7 +45,7 @@ export async function describeTopics(
   });
 }
 
-interface TopicDetails extends TopicMetadata {
+interface TopicDetails extends DescribedTopic {
   readonly extents: ReadonlyMap<number, Extent>;
   readonly settings: Readonly<Record<string, string>>;
 }
@@ -64,7 +64,7 @@ async function detailsOf(
   return { ...topic, extents, settings: byName };
 }
 
-interface DescribedTopic {
+interface TopicRow {
   readonly [name: string]: Row[string];
   readonly topic: string;
   readonly topicId: string;
@@ -76,7 +76,7 @@ interface DescribedTopic {
 function describedTopic(
   topic: TopicDetails,
   sizes: ReadonlyMap<number, number> | undefined,
-): DescribedTopic {
+): TopicRow {
   const partitions = topic.partitions.map(({ index, leader, leaderEpoch }) => {
     const { start, end } = topic.extents.get(index) ?? { start: 0, end: 0 };
     return {
@@ -93,7 +93,7 @@ function describedTopic(
   return { topic: name, topicId, isInternal, settings, partitions };
 }
 
-function topicText(topic: DescribedTopic): string {
+function topicText(topic: TopicRow): string {
   const hasColor = showsColor(process.stdout);
   const settings = Object.entries(topic.settings).map(([name, value]) => `  ${name}=${value}\n`);
   const head = `${paint(topic.topic, "bold", hasColor)}  ${topic.topicId}\n`;

@@ -1,7 +1,5 @@
 import { LogError } from "../errors/index.ts";
-import { eachRecord } from "../kafka/index.ts";
-import { RecordCursor } from "../records/index.ts";
-import { readChunks } from "./consume-action.ts";
+import { readRuns } from "./consume-action.ts";
 import { writeLines } from "./produce-action.ts";
 import { lineOfRecord, recordOfLine } from "./record-line.ts";
 import { planRead } from "./resolve.ts";
@@ -14,11 +12,10 @@ export async function exportTopic(topic: string, flags: ExportTopicFlags): Promi
     const { range, partition: partitions } = flags;
     const ranges = await planRead(session, { topic, range, partitions, follows: false });
     const { output } = session;
-    const cursor = new RecordCursor();
     let count = 0;
-    for await (const chunk of readChunks(session, ranges, undefined)) {
-      eachRecord(chunk, cursor, () => {
-        output.text(`${lineOfRecord(chunk.partition, cursor)}\n`);
+    for await (const run of readRuns(session, ranges, undefined)) {
+      run.each((record) => {
+        output.text(`${lineOfRecord(run.partition, record)}\n`);
         count++;
         return true;
       });
