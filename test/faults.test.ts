@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import {
   damageAtRandom,
   flipEveryBit,
+  flipEveryBitOfBackup,
   layouts,
   makeSubject,
   type Verdict,
@@ -39,6 +40,12 @@ describe("damage at rest is named, or nothing is served from it", () => {
       assert.deepEqual(failures, []);
     });
   }
+
+  test("a flipped bit of a backup", async () => {
+    const failures: string[] = [];
+    await flipEveryBitOfBackup(await makeSubject(2, 1), 61, told(failures));
+    assert.deepEqual(failures, []);
+  });
 
   test("flips, cut files, zeroed and exchanged blocks in larger files", async () => {
     const failures: string[] = [];

@@ -123,6 +123,34 @@ describe("a backup", () => {
     }
   });
 
+  test("that has lost the end of its log, or its checkpoint, is not restored", async () => {
+    const opened = await openStore();
+    const { disk } = opened.env;
+    const log = opened.store.openLog(TOPIC, 0);
+    for (let i = 0; i < 3; i++) append(opened.store, log);
+    await opened.env.run(opened.store.checkpoint());
+    append(opened.store, log);
+    await settle(opened);
+    await backupStore(disk, DIRECTORY, BACKUP);
+    const [generation = ""] = disk.list(`${BACKUP}/generations`);
+    const own = `${BACKUP}/generations/${generation}`;
+    const [name = ""] = disk.list(`${own}/wal`);
+    const file = disk.open(`${own}/wal/${name}`, "write");
+    const bytes = new Uint8Array(file.size());
+    file.read(bytes, 0);
+    file.truncate(bytes.findLastIndex((byte) => byte !== 0) - 20);
+    await assert.rejects(restoreStore(disk, BACKUP, RESTORED), isCode("data_corrupt", "frames"));
+    file.write([bytes], 0);
+    file.close();
+    await restoreStore(disk, BACKUP, "/whole");
+    const checkpoint = disk.list(own).find((one) => one.endsWith(".ckpt"));
+    disk.remove(`${own}/${checkpoint}`);
+    await assert.rejects(
+      restoreStore(disk, BACKUP, "/other"),
+      isCode("data_corrupt", "its checkpoint"),
+    );
+  });
+
   test("refuses what is not its own", async () => {
     const opened = await openStore();
     const { disk } = opened.env;

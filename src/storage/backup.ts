@@ -15,7 +15,7 @@ import {
   checkpointNumberOf,
   decodeCheckpoint,
 } from "./checkpoint.ts";
-import { parentOf, readIdentity, storePaths } from "./directory.ts";
+import { parentOf, readIdentity, readText, type StoreIdentity, storePaths } from "./directory.ts";
 import { segmentFileName, segmentNumberOf } from "./segment.ts";
 import { walFileNumber } from "./wal-file.ts";
 import { scanWal } from "./wal-recovery.ts";
@@ -94,12 +94,16 @@ export async function restoreStore(
   }
   const files = new FileCopies(disk, options);
   const source = generationPath(from, generation);
+  const complete = readComplete(disk, source);
   const paths = storePaths(to);
   // While it is there, and the identity is not, nobody takes the directory for a store or for an empty one.
   const marker = `${to}/restore${UNFINISHED}`;
   disk.open(marker, "create").close();
   for (const path of [paths.wal, paths.segments, paths.checkpoints]) disk.makeDirectory(path);
   const checkpoint = readCheckpoint(disk, source);
+  if (checkpoint?.checkpointNumber !== complete.checkpointNumber) {
+    throw incomplete(source, "its checkpoint is not the one that was backed up");
+  }
   for (const segmentNumber of segmentsOf(checkpoint)) {
     const name = segmentFileName(segmentNumber);
     await files.copy(`${from}/segments/${name}`, `${paths.segments}/${name}`);
@@ -110,6 +114,10 @@ export async function restoreStore(
   if (checkpoint !== undefined) {
     const name = checkpointFileName(checkpoint.checkpointNumber);
     await files.copy(`${source}/${name}`, `${paths.checkpoints}/${name}`);
+  }
+  const frames = countFrames(disk, paths.wal, readIdentity(disk, source), checkpoint);
+  if (frames < complete.frames) {
+    throw incomplete(source, `its WAL has ${frames} of ${complete.frames} frames`);
   }
   for (const path of [paths.wal, paths.segments, paths.checkpoints]) await disk.syncDirectory(path);
   await files.copy(`${source}/cordwood.json`, `${to}/cordwood.json`);
@@ -174,12 +182,19 @@ class Backup {
     const frames = this.#verify(checkpoint, target);
     await disk.syncDirectory(`${target}/wal`);
     await disk.syncDirectory(`${this.#to}/segments`);
-    await this.#complete(target, { version: BACKUP_VERSION, storeId, generation, frames });
+    const checkpointNumber = checkpoint?.checkpointNumber;
+    await this.#complete(target, {
+      version: BACKUP_VERSION,
+      storeId,
+      generation,
+      frames,
+      ...(checkpointNumber === undefined ? {} : { checkpointNumber }),
+    });
     this.#removeFormer(former, checkpoint);
     return {
       storeId,
       generation,
-      checkpointNumber: checkpoint?.checkpointNumber,
+      checkpointNumber,
       segmentsCopied: segments.copied,
       segmentsKept: segments.kept,
       frames,
@@ -237,10 +252,9 @@ class Backup {
 
   /** What was copied must be one log: else the server removed something in between, or it is damaged. */
   #verify(checkpoint: Checkpoint | undefined, target: string): number {
-    const { storeId, frameMagic } = readIdentity(this.#disk, target);
-    const identity = { directory: `${target}/wal`, storeId, frameMagic };
     try {
-      return scanWal(this.#disk, identity, checkpoint?.wal, () => undefined).frameCount;
+      const identity = readIdentity(this.#disk, target);
+      return countFrames(this.#disk, `${target}/wal`, identity, checkpoint);
     } catch (error) {
       if (this.#hasNewerCheckpoint(checkpoint)) throw new Overtaken("the WAL", { cause: error });
       throw error;
@@ -364,6 +378,56 @@ class FileCopies {
 
 function generationPath(backup: string, generation: number): string {
   return `${backup}/${GENERATIONS}/${String(generation).padStart(20, "0")}`;
+}
+
+// oxlint-disable-next-line max-params -- a log: where, whose, and from where on
+function countFrames(
+  disk: Disk,
+  directory: string,
+  { storeId, frameMagic }: StoreIdentity,
+  checkpoint: Checkpoint | undefined,
+): number {
+  const owner = { directory, storeId, frameMagic };
+  return scanWal(disk, owner, checkpoint?.wal, () => undefined).frameCount;
+}
+
+/** What a generation must hold. */
+interface Complete {
+  readonly frames: number;
+  readonly checkpointNumber: number | undefined;
+}
+
+/** @throws LogError `data_corrupt`, `format_newer`. */
+function readComplete(disk: Disk, generation: string): Complete {
+  const path = `${generation}/${COMPLETE}`;
+  let fields: Partial<Record<string, unknown>> = {};
+  try {
+    const parsed: unknown = JSON.parse(readText(disk, path));
+    if (typeof parsed === "object" && parsed !== null) fields = { ...parsed };
+  } catch {
+    // What is no JSON has no fields either.
+  }
+  const { version, storeId, frames, checkpointNumber } = fields;
+  if (typeof version === "number" && version > BACKUP_VERSION) {
+    throw new LogError(
+      "format_newer",
+      `${path} has backup format ${version}; this version reads up to ${BACKUP_VERSION}. Use the newer version that wrote it.`,
+    );
+  }
+  const isWhole =
+    typeof version === "number" &&
+    typeof frames === "number" &&
+    (checkpointNumber === undefined || typeof checkpointNumber === "number") &&
+    storeId === readIdentity(disk, generation).storeId;
+  if (!isWhole) throw incomplete(generation, `its ${COMPLETE} is damaged, or of another store`);
+  return { frames, checkpointNumber };
+}
+
+function incomplete(generation: string, what: string): LogError {
+  return new LogError(
+    "data_corrupt",
+    `${generation}: ${what}. Nothing was restored. Make the backup again, or restore an older copy of it.`,
+  );
 }
 
 function completeGenerations(disk: Disk, backup: string): number[] {

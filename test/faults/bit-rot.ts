@@ -2,7 +2,7 @@
 import { Image } from "../../sim/crash/image.ts";
 import { type MemoryDisk, SeededRandom } from "../../src/env/index.ts";
 import { LogError } from "../../src/errors/index.ts";
-import type { PartitionLog } from "../../src/storage/index.ts";
+import { backupStore, type PartitionLog, restoreStore } from "../../src/storage/index.ts";
 import {
   append,
   DIRECTORY,
@@ -14,6 +14,7 @@ import {
 } from "../fixtures/store.ts";
 import { untilSettled } from "./settle.ts";
 
+const BACKUP = "/backup";
 const sizes = { walFileBytes: 1_500, segmentBytes: 2_000 };
 
 /** What a store whose files are damaged did. */
@@ -74,13 +75,21 @@ function filesOf({
 }: {
   readonly env: { readonly disk: MemoryDisk };
 }): Map<string, Uint8Array> {
+  return filesIn(
+    env.disk,
+    ["", "/wal", "/segments", "/checkpoints"].map((directory) => DIRECTORY + directory),
+  );
+}
+
+/** Files of these directories, by path, with their bytes; the lock has none. */
+function filesIn(disk: MemoryDisk, directories: readonly string[]): Map<string, Uint8Array> {
   const files = new Map<string, Uint8Array>();
-  for (const directory of ["", "/wal", "/segments", "/checkpoints"]) {
-    if (!env.disk.exists(DIRECTORY + directory)) continue;
-    for (const name of env.disk.list(DIRECTORY + directory)) {
-      const path = `${DIRECTORY}${directory}/${name}`;
+  for (const directory of directories) {
+    if (!disk.exists(directory)) continue;
+    for (const name of disk.list(directory)) {
+      const path = `${directory}/${name}`;
       if (!name.includes(".")) continue;
-      const file = env.disk.open(path, "read");
+      const file = disk.open(path, "read");
       const bytes = new Uint8Array(file.size());
       file.read(bytes, 0);
       file.close();
@@ -88,6 +97,35 @@ function filesOf({
     }
   }
   return files;
+}
+
+/** A backup of what {@link makeSubject} makes. */
+async function makeBackup(subject: Subject): Promise<ReadonlyMap<string, Uint8Array>> {
+  const disk = imageOf(subject.files).toDisk();
+  await backupStore(disk, DIRECTORY, BACKUP);
+  const generations = `${BACKUP}/generations`;
+  const [generation = ""] = disk.list(generations);
+  const own = `${generations}/${generation}`;
+  return filesIn(disk, [`${BACKUP}/segments`, own, `${own}/wal`]);
+}
+
+/** Restores a backup of which one file has other bytes, then opens and reads it. @throws as {@link judge}. */
+async function judgeBackup(
+  subject: Subject,
+  backup: ReadonlyMap<string, Uint8Array>,
+  damage: Omit<Parameters<typeof judge>[1], "isToTheEnd">,
+): Promise<Verdict> {
+  const disk = imageOf(new Map(backup).set(damage.path, damage.bytes)).toDisk();
+  try {
+    await restoreStore(disk, BACKUP, DIRECTORY);
+  } catch (error) {
+    mustBeNamed(error, damage.path);
+    return "named";
+  }
+  return judge(
+    { ...subject, files: filesOf({ env: { disk } }) },
+    { ...damage, path: "", isToTheEnd: false },
+  );
 }
 
 function imageOf(files: ReadonlyMap<string, Uint8Array>): Image {
@@ -110,8 +148,8 @@ function tailOf(files: ReadonlyMap<string, Uint8Array>): Subject["tail"] {
 }
 
 /** The kind of a file, as it is reported. */
-export function kindOf(path: string): string {
-  return path.slice(path.lastIndexOf(".") + 1);
+function kindOf(path: string): string {
+  return path.endsWith("complete.json") ? "complete" : path.slice(path.lastIndexOf(".") + 1);
 }
 
 /**
@@ -122,7 +160,8 @@ export async function judge(
   subject: Subject,
   damage: { readonly path: string; readonly bytes: Uint8Array; readonly isToTheEnd: boolean },
 ): Promise<Verdict> {
-  const files = new Map(subject.files).set(damage.path, damage.bytes);
+  const files = new Map(subject.files);
+  if (damage.path !== "") files.set(damage.path, damage.bytes);
   const disk = imageOf(files).toDisk();
   let opened: OpenedStore;
   try {
@@ -161,6 +200,7 @@ function mustBeNamed(error: unknown, path: string): void {
   if (
     !error.message.includes(name) &&
     !error.message.includes("/wal") &&
+    !error.message.includes("/generations/") &&
     name !== "cordwood.json"
   ) {
     throw new Error(`${name} is not named`, { cause: error });
@@ -181,13 +221,35 @@ function mustBeUntouched(
 }
 
 /** Every bit of one file of each kind; only each `step`-th for a short run. Calls back for each. */
-export async function flipEveryBit(
+export async function flipEveryBit(subject: Subject, step: number, told: Told): Promise<void> {
+  await flipEach(subject.files, step, told, (path, bytes) =>
+    judge(subject, { path, bytes, isToTheEnd: false }),
+  );
+}
+
+/** The same for a backup of it. */
+export async function flipEveryBitOfBackup(
   subject: Subject,
   step: number,
-  told: (kind: string, verdict: Verdict | Error, what: string) => void,
+  told: Told,
+): Promise<void> {
+  const backup = await makeBackup(subject);
+  await flipEach(backup, step, told, (path, bytes) =>
+    judgeBackup(subject, backup, { path, bytes }),
+  );
+}
+
+type Told = (kind: string, verdict: Verdict | Error, what: string) => void;
+
+// oxlint-disable-next-line max-params -- what is flipped, and who judges it
+async function flipEach(
+  files: ReadonlyMap<string, Uint8Array>,
+  step: number,
+  told: Told,
+  verdict: (path: string, bytes: Uint8Array) => Promise<Verdict>,
 ): Promise<void> {
   const seen = new Set<string>();
-  for (const [path, whole] of [...subject.files].toReversed()) {
+  for (const [path, whole] of [...files].toReversed()) {
     const kind = kindOf(path);
     if (seen.has(kind)) continue;
     seen.add(kind);
@@ -195,7 +257,7 @@ export async function flipEveryBit(
       const bytes = whole.slice();
       const at = bit >> 3;
       bytes[at] = (bytes[at] ?? 0) ^ (1 << (bit & 7));
-      told(kind, await verdictOf(subject, { path, bytes, isToTheEnd: false }), `bit ${bit}`);
+      told(kind, await verdictOf(() => verdict(path, bytes)), `bit ${bit} of ${path}`);
     }
   }
 }
@@ -232,7 +294,7 @@ export async function damageAtRandom(
   }
   const isToTheEnd =
     path === subject.tail.path && start < subject.tail.end && end >= lastFrame(subject);
-  const verdict = await verdictOf(subject, { path, bytes: damaged, isToTheEnd });
+  const verdict = await verdictOf(() => judge(subject, { path, bytes: damaged, isToTheEnd }));
   told(kindOf(path), verdict, `${way} of ${size} bytes at ${at} of ${path}, seed ${seed}`);
 }
 
@@ -241,12 +303,9 @@ function lastFrame({ tail }: Subject): number {
   return tail.end - 64;
 }
 
-async function verdictOf(
-  subject: Subject,
-  damage: Parameters<typeof judge>[1],
-): Promise<Verdict | Error> {
+async function verdictOf(judged: () => Promise<Verdict>): Promise<Verdict | Error> {
   try {
-    return await judge(subject, damage);
+    return await judged();
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
   }

@@ -4,7 +4,14 @@
 // one after the other), --seed S; one family alone with --only calls|bits|damage|model. `--first` stops at a failure.
 import { parseArgs } from "node:util";
 
-import { damageAtRandom, flipEveryBit, layouts, makeSubject, type Verdict } from "./bit-rot.ts";
+import {
+  damageAtRandom,
+  flipEveryBit,
+  flipEveryBitOfBackup,
+  layouts,
+  makeSubject,
+  type Verdict,
+} from "./bit-rot.ts";
 import { failCall, faults, shortenRead } from "./nth-call.ts";
 import { playSequence } from "./reference.ts";
 
@@ -67,6 +74,9 @@ async function flipBits(): Promise<string> {
       tell(counts, `${kind} ${what}`, kind, verdict);
     });
   }
+  await flipEveryBitOfBackup(await makeSubject(2, 1), Number(given.step), (kind, verdict, what) => {
+    tell(counts, `${kind} of a backup ${what}`, `backup's ${kind}`, verdict);
+  });
   return `flipped bits (${listed(counts)})`;
 }
 
