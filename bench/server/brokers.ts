@@ -17,6 +17,8 @@ export type Durability = "os" | "fsync";
 export interface Broker {
   readonly name: string;
   readonly bootstrap: string;
+  /** Host and port of HTTP; undefined where there is none. */
+  readonly http?: string | undefined;
   /** Undefined where the process is not known: its CPU time and memory are not either. */
   readonly pid: number | undefined;
   /** From the start of the process to the first accepted connection. */
@@ -41,14 +43,15 @@ export async function startCordwood(options: CordwoodOptions): Promise<Broker> {
   const directory = options.directory ?? freshDirectory("cordwood");
   const bootstrap = `127.0.0.1:${await freePort()}`;
   const flags = ["--dir", directory, "--kafka", bootstrap, "--durability", durability];
-  const http = ["--http", `127.0.0.1:${await freePort()}`];
+  const http = `127.0.0.1:${await freePort()}`;
   // As it is shipped, but to be looked into: there a function's room is its folder.
   const program = nodeArgs.length === 0 ? "bin/cordwood.js" : "cli/main.js";
   const main = join(repository, "dist", program);
-  const args = [...nodeArgs, main, "serve", ...flags, ...http, "--log-level", "warn"];
+  const args = [...nodeArgs, main, "serve", ...flags, "--http", http, "--log-level", "warn"];
   const server = new ServerProcess("cordwood", process.execPath, args);
   const removed = options.directory === undefined ? [directory] : [];
-  return server.broker({ bootstrap, directories: removed, fsyncConfigs: [] });
+  const broker = await server.broker({ bootstrap, directories: removed, fsyncConfigs: [] });
+  return { ...broker, http };
 }
 
 /** One KRaft node with the heap and the collector that Kafka's own start script gives it. */

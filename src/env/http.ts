@@ -90,12 +90,8 @@ export interface HttpExchange {
 
   /** The whole answer. A body is left away where the method is HEAD. */
   answer(status: number, headers: HttpAnswerHeaders, body: string | Uint8Array): void;
-  /** Sends the head of an answer in pieces. `hasTrailers` where {@link HttpExchange.end} may be given some. */
-  begin(
-    status: number,
-    headers: HttpAnswerHeaders,
-    options?: { readonly hasTrailers: boolean },
-  ): void;
+  /** Sends the head of an answer in pieces. */
+  begin(status: number, headers: HttpAnswerHeaders, options?: BeginOptions): void;
   /** False where more should wait for {@link HttpExchange.drained}. The bytes must not change any more. */
   write(bytes: string | Uint8Array): boolean;
   /** Bytes of the answer that the system has not taken yet. */
@@ -117,6 +113,13 @@ export interface HttpExchange {
   readonly isUpgrade: boolean;
   /** Switches protocols in place of an answer. Only where `isUpgrade`. */
   upgrade(headers: HttpAnswerHeaders): Connection;
+}
+
+export interface BeginOptions {
+  /** Whether {@link HttpExchange.end} may be given trailers. */
+  readonly hasTrailers?: boolean | undefined;
+  /** Whether the answer goes on until one side goes: over HTTP/1.1 it ends with its connection, and its pieces need no frames. */
+  readonly isEndless?: boolean | undefined;
 }
 
 export interface BodyReceiver {

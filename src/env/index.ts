@@ -23,6 +23,7 @@ export type {
   Timers,
 } from "./env.ts";
 export type {
+  BeginOptions,
   BodyReceiver,
   HttpAnswerHeaders,
   HttpExchange,

@@ -103,7 +103,7 @@ export class FollowRoutes {
     }
     const form = formOf(request);
     let follower: Follower | undefined;
-    const sink = openSink(exchange, form, () => follower?.gone());
+    const sink = openSink(exchange, form, wanted.ends === undefined, () => follower?.gone());
     if (wanted.ends !== undefined) {
       await sendBounded(sink, { ...wanted, form, ends: wanted.ends, counters: this.#counters });
       return;
@@ -169,15 +169,22 @@ function formOf(request: Request): FollowForm {
   return request.accepts(ndjsonType) ? lines : events;
 }
 
-function openSink(exchange: HttpExchange, form: FollowForm, onGone: () => void): FollowerSink {
+// oxlint-disable-next-line max-params -- to whom, what, how long, and what then
+function openSink(
+  exchange: HttpExchange,
+  form: FollowForm,
+  isEndless: boolean,
+  onGone: () => void,
+): FollowerSink {
   if (form === messages) return openWebSocket(exchange, onGone);
   exchange.whenGone(onGone);
   const isEvents = form === events;
-  exchange.begin(200, {
+  const headers = {
     ...uncached,
     "content-type": isEvents ? "text/event-stream" : ndjsonType,
     "x-content-type-options": "nosniff",
-  });
+  };
+  exchange.begin(200, headers, { isEndless });
   if (isEvents) exchange.write(`retry: ${retryMs}\n\n`);
   return new ExchangeSink(exchange, isEvents ? ":\n\n" : "");
 }

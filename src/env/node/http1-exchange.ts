@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { invariant, type LogError } from "../../errors/index.ts";
 import type { Connection } from "../env.ts";
 import type {
+  BeginOptions,
   BodyReceiver,
   HttpAnswerHeaders,
   HttpExchange,
@@ -143,8 +144,10 @@ export class Http1Exchange implements HttpExchange {
     this.#request.resume();
   }
 
-  begin(status: number, headers: HttpAnswerHeaders): void {
+  begin(status: number, headers: HttpAnswerHeaders, { isEndless }: BeginOptions = {}): void {
     if (this.#isOver || this.#response.headersSent) return;
+    // Without the frames of chunks a piece is one write to the system and not four buffers.
+    if (isEndless === true) this.#response.removeHeader("transfer-encoding");
     this.#response.writeHead(status, { ...headers });
     this.#response.flushHeaders();
   }

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from
 import { invariant, InvariantError, type LogError } from "../../errors/index.ts";
 import type { Connection } from "../env.ts";
 import type {
+  BeginOptions,
   BodyReceiver,
   HttpAnswerHeaders,
   HttpExchange,
@@ -126,7 +127,7 @@ export class Http2Exchange implements HttpExchange {
   begin(
     status: number,
     headers: HttpAnswerHeaders,
-    { hasTrailers } = { hasTrailers: false },
+    { hasTrailers = false }: BeginOptions = {},
   ): void {
     const stream = this.#stream;
     if (this.#isOver || stream.headersSent) return;

@@ -1,0 +1,184 @@
+// The benchmark of HTTP: npm run bench:http [-- options]. See docs/performance.md.
+import { fork } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+import { type Durability, startCordwood } from "../server/brokers.ts";
+import { describeMachine, lookAtMachine, memoryOf } from "../server/machine.ts";
+import { buildServer, runOrExplain } from "../server/programs.ts";
+import { say } from "../server/report.ts";
+import type { LoadCase, LoadResult, Workload } from "./workloads.ts";
+import { workloads } from "./workloads.ts";
+
+const help = `npm run bench:http -- [options]
+
+  --only NAME,NAME…   workloads of these names
+  --runs N            runs of each workload; the median is printed (3)
+  --secs N            length of what is measured in a run (2)
+  --warm-secs N       warm-up within each run (1)
+  --durability D      os or fsync (os)
+  --no-build          take dist as it is
+
+Workloads:
+${workloads.map(({ name, does }) => `  ${name.padEnd(16)} ${does}`).join("\n")}
+`;
+
+const { values: given } = parseArgs({
+  options: {
+    only: { type: "string" },
+    runs: { type: "string", default: "3" },
+    secs: { type: "string", default: "2" },
+    "warm-secs": { type: "string", default: "1" },
+    durability: { type: "string", default: "os" },
+    "no-build": { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+
+/** Ticks of a processor that Linux counts in a second. */
+const ticksPerSec = 100;
+
+/** Of those that append while others follow. */
+const appendsUnderWayMax = 32;
+
+interface Measured extends LoadResult {
+  /** Processor time of the server for each second. */
+  readonly cores: number;
+  readonly rssMbMax: number;
+}
+
+if (given.help) say(help);
+else await runOrExplain(main);
+
+async function main(): Promise<void> {
+  const names = given.only?.split(",");
+  const chosen = workloads.filter(({ name }) => names?.includes(name) ?? true);
+  say(describeMachine(await lookAtMachine()));
+  if (!given["no-build"]) buildServer();
+  const durability: Durability = given.durability === "fsync" ? "fsync" : "os";
+  say(`\ndurability ${durability}\n`);
+  say("workload            records/s      MB/s   server CPU   µs/record   RSS MB");
+  for (const workload of chosen) {
+    const runs: Measured[] = [];
+    for (let run = 0; run < Number(given.runs); run++)
+      runs.push(await measure(workload, durability));
+    report(
+      workload,
+      runs.toSorted((left, right) => left.operationsPerSec - right.operationsPerSec),
+    );
+  }
+}
+
+function report({ name, goal }: Workload, sorted: readonly Measured[]): void {
+  const median = sorted[Math.floor(sorted.length / 2)];
+  if (median === undefined) return;
+  const { operationsPerSec, megabytesPerSec, cores, rssMbMax } = median;
+  const columns = [
+    name.padEnd(16),
+    Math.round(operationsPerSec).toLocaleString("en").padStart(12),
+    megabytesPerSec.toFixed(1).padStart(9),
+    `${Math.round(cores * 100)} %`.padStart(12),
+    ((cores * 1e6) / operationsPerSec).toFixed(2).padStart(11),
+    Math.round(rssMbMax).toString().padStart(8),
+  ];
+  const verdict =
+    goal === undefined
+      ? ""
+      : `   goal ${goal.min.toLocaleString("en")} ${goal.of === "operationsPerSec" ? "records/s" : "MB/s"}: ${median[goal.of] >= goal.min ? "met" : "MISSED"}`;
+  say(columns.join(" ") + verdict);
+}
+
+async function measure(workload: Workload, durability: Durability): Promise<Measured> {
+  const server = await startCordwood({ durability });
+  const { http, pid } = server;
+  if (http === undefined || pid === undefined) throw new Error("the server has no HTTP port");
+  try {
+    await prepare(http, workload);
+    const [host = "", port = ""] = http.split(":");
+    const secs = Number(given.secs);
+    const times = { warmSecs: Number(given["warm-secs"]), secs };
+    const load: LoadCase = { ...workload.load, ...times, host, port: Number(port) };
+    const loading = startLoad(load);
+    await loading.ready;
+    const stopping = new AbortController();
+    const appending = append(http, workload.appendsPerSec ?? 0, stopping.signal);
+    await sleep(times.warmSecs);
+    const before = processorSecs(pid);
+    const result = await loading.result;
+    const cores = (processorSecs(pid) - before) / secs;
+    stopping.abort();
+    await appending;
+    return { ...result, cores, rssMbMax: memoryOf(pid).rssMbMax };
+  } finally {
+    await server.stop();
+  }
+}
+
+async function prepare(http: string, { before }: Workload): Promise<void> {
+  await post(http, "", "application/json", "[]");
+  if (before === undefined) return;
+  const { line, lines } = before;
+  for (let done = 0; done < lines; done += 10_000) {
+    await post(http, "?lines=values", "application/x-ndjson", `${line}\n`.repeat(10_000));
+  }
+}
+
+// oxlint-disable-next-line max-params -- where, how and what
+async function post(http: string, query: string, type: string, body: string): Promise<void> {
+  const url = `http://${http}/topics/bench/records${query}`;
+  const response = await fetch(url, { method: "POST", headers: { "content-type": type }, body });
+  const text = await response.text();
+  if (!response.ok) throw new Error(text);
+}
+
+/** Appends at a pace, or as fast as it is answered, until it is told to stop. */
+async function append(http: string, perSec: number, stopped: AbortSignal): Promise<void> {
+  if (perSec === 0) return;
+  const body = `{"value":{"id":1,"text":"${"x".repeat(82)}"}}`;
+  const startMs = performance.now();
+  const underWay = new Set<Promise<void>>();
+  for (let count = 0; !stopped.aborted; count++) {
+    const dueMs = startMs + (count / perSec) * 1_000;
+    if (dueMs > performance.now()) await sleep((dueMs - performance.now()) / 1_000);
+    const posting = post(http, "", "application/json", body).finally(() =>
+      underWay.delete(posting),
+    );
+    underWay.add(posting);
+    if (underWay.size >= appendsUnderWayMax) await Promise.race(underWay);
+  }
+  await Promise.all(underWay);
+}
+
+function startLoad(load: LoadCase): {
+  readonly ready: Promise<void>;
+  readonly result: Promise<LoadResult>;
+} {
+  const program = fileURLToPath(new URL("./load.ts", import.meta.url));
+  const child = fork(program, [JSON.stringify(load)], { silent: true });
+  let output = "";
+  child.stdout?.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr?.on("data", (chunk: Buffer) => process.stderr.write(chunk));
+  const ready = new Promise<void>((resolve) => {
+    child.once("message", () => resolve());
+    child.once("exit", () => resolve());
+  });
+  const result = new Promise<LoadResult>((resolve, reject) => {
+    child.once("close", (code) => {
+      if (code !== 0) reject(new Error(`the clients ended with ${code}`));
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by load.ts of the same revision
+      else resolve(JSON.parse(output) as LoadResult);
+    });
+  });
+  return { ready, result };
+}
+
+function processorSecs(pid: number): number {
+  // The name of the program may have spaces, and stands in parentheses.
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSec;
+}
+
+async function sleep(secs: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, secs * 1_000));
+}
