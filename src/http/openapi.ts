@@ -139,6 +139,13 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
       answer: json(objectOf({ partitions: listOf(ref("Partition")) }, "partitions")),
     },
   },
+  "/topics/{topic}/compact": {
+    post: {
+      summary: "Keep the newest record of each key only",
+      query: { partition: "One; all by default" },
+      answer: json(objectOf({ partitions: listOf(ref("Compacted")) }, "partitions")),
+    },
+  },
   "/topics/{topic}/partitions/{partition}": {
     get: {
       summary: "Where a partition begins and ends; its end is its entity tag",
@@ -245,6 +252,7 @@ const schemas: Readonly<Record<string, object>> = {
     },
     "partition",
   ),
+  Compacted: objectOf({ partition: integer }, "partition"),
   Settings: objectOf(
     {
       settings: listOf(

@@ -40,6 +40,11 @@ export class TopicRoutes {
         path: "/topics/{topic}/truncate",
         handle: (request) => this.#truncate(request),
       },
+      {
+        method: "POST",
+        path: "/topics/{topic}/compact",
+        handle: (request) => this.#compact(request),
+      },
       { method: "GET", path: partition, handle: (request) => this.#partition(request) },
     ];
   }
@@ -145,6 +150,16 @@ export class TopicRoutes {
     }
     for (const outcome of await this.#broker.deleteRecords(items)) refuseFault(outcome);
     sendJson(request, { partitions: chosen.map(partitionJson) });
+  }
+
+  /** Ends early where the client goes away. */
+  async #compact(request: Request): Promise<void> {
+    request.allow("partition");
+    const { name } = topicOf(this.#broker, request.param("topic"));
+    const partition = request.numberQuery("partition");
+    const { signal } = request.exchange;
+    const compacted = await this.#broker.compactTopic({ name }, { partition, signal });
+    sendJson(request, { partitions: compacted });
   }
 
   /** With its end as the entity tag, which is what `If-Match` of an append takes. */
