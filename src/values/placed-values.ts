@@ -59,8 +59,8 @@ export async function appendPlaced<R>(
   await Promise.all(
     groups.map(async ({ partition, records, places }) => {
       const base = await append(partition, records);
-      for (const [index, place] of places.entries()) {
-        appended[place] = { partition, offset: base + index };
+      for (let index = 0; index < places.length; index++) {
+        appended[places[index] ?? 0] = { partition, offset: base + index };
       }
     }),
   );

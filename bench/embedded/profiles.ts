@@ -1,0 +1,81 @@
+// Where time goes and what is allocated, by V8's own profilers.
+import { Session } from "node:inspector/promises";
+
+/** One function's share of a profile. */
+interface Share {
+  readonly name: string;
+  readonly percent: number;
+}
+
+/** Not the work: waiting for the device, and this profiler's own calls. */
+const outside = new Set(["(idle)", "post node:inspector"]);
+
+/** The functions that `run` spends most time in itself. */
+export async function cpuProfile(run: () => void | Promise<void>): Promise<Share[]> {
+  using session = open();
+  await session.of.post("Profiler.enable");
+  await session.of.post("Profiler.setSamplingInterval", { interval: 200 });
+  // Compiled by then, as it is when it is measured.
+  await run();
+  await session.of.post("Profiler.start");
+  await run();
+  const { profile } = await session.of.post("Profiler.stop");
+  const names = new Map(profile.nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
+  const times = new Map<string, number>();
+  for (const [index, id] of (profile.samples ?? []).entries()) {
+    const name = names.get(id) ?? "";
+    if (outside.has(name)) continue;
+    times.set(name, (times.get(name) ?? 0) + (profile.timeDeltas?.[index] ?? 0));
+  }
+  return largest(times);
+}
+
+export interface HeapFigures {
+  readonly bytes: number;
+  readonly largest: readonly Share[];
+}
+
+/** What `run` allocates on the heap, what is garbage by now included: sampled, a sample for each KiB. */
+export async function heapProfile(run: () => void | Promise<void>): Promise<HeapFigures> {
+  using session = open();
+  await session.of.post("HeapProfiler.enable");
+  await session.of.post("HeapProfiler.startSampling", {
+    samplingInterval: 1024,
+    includeObjectsCollectedByMajorGC: true,
+    includeObjectsCollectedByMinorGC: true,
+  });
+  await run();
+  const { profile } = await session.of.post("HeapProfiler.stopSampling");
+  const sizes = new Map<string, number>();
+  let bytes = 0;
+  const left = [profile.head];
+  for (let node = left.pop(); node !== undefined; node = left.pop()) {
+    const name = nameOf(node.callFrame);
+    // What asking for the profile took is not the run's.
+    if (!name.includes("inspector")) {
+      sizes.set(name, (sizes.get(name) ?? 0) + node.selfSize);
+      bytes += node.selfSize;
+    }
+    left.push(...node.children);
+  }
+  return { bytes, largest: largest(sizes) };
+}
+
+function open(): Disposable & { readonly of: Session } {
+  const of = new Session();
+  of.connect();
+  return { of, [Symbol.dispose]: () => of.disconnect() };
+}
+
+function nameOf(frame: { readonly functionName: string; readonly url: string }): string {
+  const [file = ""] = frame.url.split("/").slice(-1);
+  return `${frame.functionName === "" ? "(anonymous)" : frame.functionName} ${file}`.trim();
+}
+
+function largest(parts: ReadonlyMap<string, number>): Share[] {
+  const total = [...parts.values()].reduce((sum, part) => sum + part, 0);
+  return [...parts]
+    .map(([name, part]) => ({ name, percent: (100 * part) / total }))
+    .toSorted((left, right) => right.percent - left.percent)
+    .slice(0, 10);
+}
