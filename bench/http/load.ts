@@ -1,4 +1,5 @@
 // The clients of bench/http, in a process of their own: raw sockets, so that they cost less than the server.
+import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 
 import type { LoadCase, LoadResult } from "./workloads.ts";
@@ -6,6 +7,9 @@ import type { LoadCase, LoadResult } from "./workloads.ts";
 const [, , text = "{}"] = process.argv;
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by run.ts of the same revision
 const load = JSON.parse(text) as LoadCase;
+
+/** Connections that are opened together. */
+const idleAtOnce = 100;
 
 interface Counts {
   operations: number;
@@ -105,7 +109,21 @@ async function follow(): Promise<void> {
   }
 }
 
-const kinds = { unary, stream, read, follow } as const;
+/** Connections that ask once, and then nothing. */
+async function idle(): Promise<void> {
+  const request = `GET ${load.path} HTTP/1.1\r\nhost: localhost\r\n\r\n`;
+  const ask = async (): Promise<void> => {
+    const socket = await open();
+    const answered = once(socket, "data");
+    socket.write(request);
+    await answered;
+  };
+  for (let count = 0; count < load.connections; count += idleAtOnce) {
+    await Promise.all(Array.from({ length: idleAtOnce }, ask));
+  }
+}
+
+const kinds = { unary, stream, read, follow, idle } as const;
 await kinds[load.kind]();
 process.send?.("ready");
 await sleep(load.warmSecs);

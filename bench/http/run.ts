@@ -46,6 +46,8 @@ interface Measured extends LoadResult {
   /** Processor time of the server for each second. */
   readonly cores: number;
   readonly rssMbMax: number;
+  /** Memory that came with the connections, for each of them. */
+  readonly connectionKb: number;
 }
 
 if (given.help) say(help);
@@ -70,9 +72,17 @@ async function main(): Promise<void> {
   }
 }
 
-function report({ name, goal }: Workload, sorted: readonly Measured[]): void {
+function report(workload: Workload, sorted: readonly Measured[]): void {
+  const { name, goal, connectionKbMax } = workload;
   const median = sorted[Math.floor(sorted.length / 2)];
   if (median === undefined) return;
+  if (connectionKbMax !== undefined) {
+    const { connectionKb } = median;
+    const verdict = connectionKb <= connectionKbMax ? "met" : "MISSED";
+    const each = `${connectionKb.toFixed(1)} kB for each connection`;
+    say(`${name.padEnd(16)} ${each}   goal ${connectionKbMax} kB: ${verdict}`);
+    return;
+  }
   const { operationsPerSec, megabytesPerSec, cores, rssMbMax } = median;
   const columns = [
     name.padEnd(16),
@@ -99,8 +109,10 @@ async function measure(workload: Workload, durability: Durability): Promise<Meas
     const secs = Number(given.secs);
     const times = { warmSecs: Number(given["warm-secs"]), secs };
     const load: LoadCase = { ...workload.load, ...times, host, port: Number(port) };
+    const rssMb = memoryOf(pid).rssMb;
     const loading = startLoad(load);
     await loading.ready;
+    const connectionKb = ((memoryOf(pid).rssMb - rssMb) * 1e3) / load.connections;
     const stopping = new AbortController();
     const appending = append(http, workload.appendsPerSec ?? 0, stopping.signal);
     await sleep(times.warmSecs);
@@ -109,7 +121,7 @@ async function measure(workload: Workload, durability: Durability): Promise<Meas
     const cores = (processorSecs(pid) - before) / secs;
     stopping.abort();
     await appending;
-    return { ...result, cores, rssMbMax: memoryOf(pid).rssMbMax };
+    return { ...result, cores, rssMbMax: memoryOf(pid).rssMbMax, connectionKb };
   } finally {
     await server.stop();
   }

@@ -1,7 +1,7 @@
 // What bench/http asks of the server, and how fast it should be (issue 7, with durability os).
 
 export interface LoadCase {
-  readonly kind: "unary" | "stream" | "read" | "follow";
+  readonly kind: "unary" | "stream" | "read" | "follow" | "idle";
   readonly host: string;
   readonly port: number;
   readonly path: string;
@@ -29,6 +29,8 @@ export interface Workload {
   /** Records appended each second meanwhile, by one connection. */
   readonly appendsPerSec?: number;
   readonly goal?: { readonly of: keyof LoadResult; readonly min: number };
+  /** Memory that the server may take for each connection. */
+  readonly connectionKbMax?: number;
 }
 
 const valueOf = (bytes: number): string => `{"id":1,"text":"${"x".repeat(bytes - 18)}"}`;
@@ -132,5 +134,17 @@ export const workloads: readonly Workload[] = [
       recordsPerRequest: 1,
     },
     appendsPerSec: Infinity,
+  },
+  {
+    name: "idle",
+    does: "10,000 connections that asked once and stay",
+    load: {
+      kind: "idle",
+      path: "/health/live",
+      body: "",
+      connections: 10_000,
+      recordsPerRequest: 1,
+    },
+    connectionKbMax: 32,
   },
 ];

@@ -50,6 +50,9 @@ export interface HttpListenerStats {
   readonly connectionsAccepted: number;
   readonly connectionsRefused: number;
   readonly requestsInFlight: number;
+  /** Bytes of all connections since the start, as they were on the wire; 0 where there is none. */
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
 }
 
 /** Names in lower case. The authority of an HTTP/2 request is here as `host`. */

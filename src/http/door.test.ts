@@ -21,6 +21,7 @@ test("metrics are told in the format of Prometheus", async (context) => {
   const answer = await scene.ask("GET", "/metrics");
   assert.match(answer.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
   assert.match(answer.text, /^cordwood_http_requests_total 1$/m);
+  assert.match(answer.text, /^cordwood_http_received_bytes [1-9]\d*$/m);
 });
 
 test("what is not there, and what cannot be written, is a problem that says what to do", async (context) => {

@@ -66,6 +66,8 @@ export class HttpDoor {
     gauge("connections", "Open connections.", () => stats()?.connections);
     gauge("connections_accepted", "Since the start.", () => stats()?.connectionsAccepted);
     gauge("connections_refused", "Since the start.", () => stats()?.connectionsRefused);
+    gauge("received_bytes", "Since the start.", () => stats()?.receivedBytes);
+    gauge("sent_bytes", "Since the start.", () => stats()?.sentBytes);
     gauge("requests_in_flight", "Requests not answered yet.", () => stats()?.requestsInFlight);
   }
 

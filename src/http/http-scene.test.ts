@@ -98,10 +98,11 @@ export interface AskOptions {
 
 type Options = Partial<Omit<HttpDoorOptions, "broker" | "metrics" | "isReady">> & {
   readonly settings?: ReadonlyMap<string, string>;
+  readonly disk?: MemoryDisk;
 };
 
 export async function openScene(context: TestContext, options: Options = {}): Promise<Scene> {
-  const disk = new MemoryDisk();
+  const disk = options.disk ?? new MemoryDisk();
   const env = { ...nodeEnv(), disk };
   const metrics = new MetricRegistry();
   const broker = await Broker.open(env, {
@@ -112,7 +113,7 @@ export async function openScene(context: TestContext, options: Options = {}): Pr
     metrics,
     ...(options.settings === undefined ? {} : { settings: options.settings }),
   });
-  const { settings: _, ...more } = options;
+  const { settings: _, disk: __, ...more } = options;
   const door = new HttpDoor(env, { broker, metrics, isReady: () => scene.isReady, ...more });
   metrics.seal();
   await door.listen({ host, port: 0 });

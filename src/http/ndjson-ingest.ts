@@ -75,8 +75,10 @@ export class NdjsonIngest implements BodyReceiver {
   }
 
   start(): void {
-    if (this.#options.isStreamed) this.#exchange.begin(200, { "content-type": ndjsonType });
-    this.#exchange.receive(this, { bytesMax: Infinity });
+    const { isStreamed } = this.#options;
+    if (isStreamed) this.#exchange.begin(200, { "content-type": ndjsonType });
+    // Who listens to acknowledgements may have nothing to say for a while.
+    this.#exchange.receive(this, { bytesMax: Infinity, isOpenEnded: isStreamed });
   }
 
   received(bytes: Uint8Array): void {

@@ -5,6 +5,7 @@ import { request } from "node:http";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 
+import { MemoryDisk } from "../env/index.ts";
 import { openScene, problemOf, type Scene } from "./http-scene.test.ts";
 
 const ndjson = { "content-type": "application/x-ndjson" };
@@ -430,6 +431,39 @@ test("a body of any length goes through bounded memory, and comes back the same"
   const lines = (await reading.text()).split("\n");
   assert.equal(lines.length, count + 1);
   assert.match(lines[count - 1] ?? "", new RegExp(`^\\{"partition":0,"offset":${count - 1},`));
+});
+
+test("a full disk ends a body of lines, and what was acknowledged is in the log", async (context) => {
+  const disk = new MemoryDisk({ capacityBytes: 24 * 1024 * 1024 });
+  const scene = await openScene(context, { disk });
+  await scene.createTopic("t");
+  const line = `{"value":"${"x".repeat(10_000)}"}\n`;
+  const answer = await scene.ask("POST", "/topics/t/records", {
+    body: line.repeat(4_000),
+    headers: ndjson,
+  });
+  const problem = problemOf(answer);
+  assert.deepEqual([answer.status, problem["code"]], [507, "storage_full"]);
+  const acknowledged = Number(problem["acknowledged"]);
+  assert.ok(acknowledged > 0 && acknowledged < 4_000);
+  const end = scene.broker.partition("t", 0)?.highWatermark ?? 0;
+  assert.equal(end, acknowledged);
+  const last = await scene.ask("GET", `/topics/t/partitions/0/records/${end - 1}`);
+  assert.ok(last.text.length > 10_000);
+  const refused = await scene.ask("POST", "/topics/t/records", { body: { value: 1 } });
+  assert.deepEqual([refused.status, problemOf(refused)["isRetriable"]], [507, true]);
+  assert.equal(refused.headers.get("retry-after"), "1");
+});
+
+test("a client that has said all it has to say still hears the answer", async (context) => {
+  const scene = await openScene(context);
+  await scene.createTopic("t");
+  const body = '{"value":1}\n';
+  const socket = await scene.socket(context);
+  socket.end(
+    `POST /topics/t/records HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  );
+  assert.match(await text(socket), /^HTTP\/1\.1 200 .*"acknowledged":1/s);
 });
 
 test("a topic that is not there is made by an append, where the settings say so", async (context) => {

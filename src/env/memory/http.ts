@@ -58,6 +58,8 @@ export class MemoryHttpServer {
         connectionsAccepted: this.#accepted,
         connectionsRefused: 0,
         requestsInFlight: this.#open.size,
+        receivedBytes: 0,
+        sentBytes: 0,
       }),
       close: async () => {
         onClose();

@@ -43,6 +43,9 @@ export class HttpServer {
   #http2: Http2Server | undefined;
   #accepted = 0;
   #refused = 0;
+  /** Of connections that are closed. */
+  #receivedBytes = 0;
+  #sentBytes = 0;
   #closing: Promise<void> | undefined;
 
   constructor(options: HttpServerOptions) {
@@ -75,11 +78,19 @@ export class HttpServer {
   }
 
   stats(): HttpListenerStats {
+    let receivedBytes = this.#receivedBytes;
+    let sentBytes = this.#sentBytes;
+    for (const socket of this.#sockets) {
+      receivedBytes += socket.bytesRead;
+      sentBytes += socket.bytesWritten;
+    }
     return {
       connections: this.#sockets.size,
       connectionsAccepted: this.#accepted,
       connectionsRefused: this.#refused,
       requestsInFlight: this.#share.requestsInFlight,
+      receivedBytes,
+      sentBytes,
     };
   }
 
@@ -120,6 +131,8 @@ export class HttpServer {
     this.#silent.add(socket);
     socket.on("close", () => {
       this.#sockets.delete(socket);
+      this.#receivedBytes += socket.bytesRead;
+      this.#sentBytes += socket.bytesWritten;
       this.#silent.delete(socket);
     });
     socket.on("error", ignore);
