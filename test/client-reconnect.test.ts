@@ -1,5 +1,8 @@
 // The client of a server that is killed and comes back: no gap, no repeat, in order.
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { buffer } from "node:stream/consumers";
 import { test } from "node:test";
 
 import { LogError, open, type Topic } from "../src/index.ts";
@@ -113,6 +116,26 @@ test("a conditional append that is sent again is no conflict with itself", async
   assert.deepEqual(await all(topic), range(400));
 });
 
+test("an append whose answer is lost is in the log once, whatever it expects", async () => {
+  await using server = await startServer();
+  await using between = await losingAnswers(server.httpUrl);
+  await using store = await open(between.url);
+  const topic = await store.topic<number>("numbers", { codec: "json", key: String });
+  for (let n = 0; n < 12; n += 3) {
+    assert.equal((await topic.append(n)).offset, n);
+    const options = { expectedOffset: n + 1, expectedLastOffset: "none" } as const;
+    assert.equal((await topic.append(n + 1, options)).offset, n + 1);
+    assert.deepEqual(await topic.appendMany([n + 2]), [{ partition: 0, offset: n + 2 }]);
+  }
+  const together = await Promise.all(range(50).map((n) => topic.append(12 + n)));
+  assert.deepEqual(
+    together.map(({ offset }) => offset),
+    range(50).map((n) => 12 + n),
+  );
+  assert.ok(between.lost > 5, `${between.lost} answers were lost`);
+  assert.deepEqual(await all(topic), range(62));
+});
+
 test("when the server does not come back, an append says that its outcome is not known, a reading that nobody answers", async () => {
   const server = await startServer();
   await using store = await open(server.httpUrl, { patienceMs: 200 });
@@ -131,6 +154,52 @@ test("when the server does not come back, an append says that its outcome is not
   assert.ok(offset === 1 || offset === 2);
   await server.stop();
 });
+
+interface Between extends AsyncDisposable {
+  readonly url: string;
+  readonly lost: number;
+}
+
+/** Stands between a client and a server, and cuts the connection in place of every other answer to an append. */
+async function losingAnswers(to: string): Promise<Between> {
+  let appends = 0;
+  const relay = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const { url = "", headers } = request;
+    const body = await buffer(request);
+    const type = headers["content-type"] ?? "";
+    const answer = await fetch(`${to}${url}`, {
+      method: "POST",
+      headers: { "content-type": type, "connect-protocol-version": "1" },
+      body,
+    });
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    if (url.endsWith("/Append") && appends++ % 2 === 0) {
+      response.destroy();
+      return;
+    }
+    response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "" });
+    response.end(bytes);
+  };
+  const proxy = createServer((request, response) => {
+    relay(request, response).catch((error: unknown) => {
+      response.destroy(error instanceof Error ? error : undefined);
+    });
+  });
+  proxy.listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  const address = proxy.address();
+  assert.ok(typeof address === "object" && address !== null);
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    get lost() {
+      return Math.ceil(appends / 2);
+    },
+    async [Symbol.asyncDispose]() {
+      proxy.closeAllConnections();
+      proxy.close();
+    },
+  };
+}
 
 async function appendNumbers(
   topic: Topic<number>,

@@ -10,10 +10,6 @@ import {
   type RecordBatch,
   type RecordOf,
   refuseOtherCount,
-  type SchemaInput,
-  type SchemaOutput,
-  type SchemaTopicOptions,
-  type StandardSchema,
   type Store,
   type StoreStats,
   StoreSubscriptions,
@@ -22,10 +18,8 @@ import {
   type Subscription,
   type SubscriptionSource,
   type Topic,
-  type TopicOptions,
   topicSettings,
   TypedValues,
-  type ValueCodec,
   vouched,
 } from "../values/index.ts";
 import type { Platform } from "./platform.ts";
@@ -69,27 +63,10 @@ export class RemoteStore implements Store {
     return new RemoteStore(url, server, ending);
   }
 
-  topic<S extends StandardSchema>(
-    name: string,
-    options: SchemaTopicOptions<S>,
-  ): Promise<Topic<SchemaInput<S>, SchemaOutput<S>>>;
-  topic<T>(
-    name: string,
-    options: TopicOptions<T> & { readonly codec: ValueCodec<T> },
-  ): Promise<Topic<T>>;
-  topic<T = unknown>(
-    name: string,
-    options: TopicOptions<T> & { readonly codec: "json" },
-  ): Promise<Topic<T>>;
-  topic(
-    name: string,
-    options: TopicOptions<string> & { readonly codec: "string" },
-  ): Promise<Topic<string>>;
-  topic(
-    name: string,
-    options?: TopicOptions<Uint8Array> & { readonly codec?: "bytes" | undefined },
-  ): Promise<Topic<Uint8Array>>;
-  async topic(name: string, options: AnyTopicOptions = {}): Promise<Topic<never, unknown>> {
+  /** As the interface types it: by schema, codec or neither. */
+  readonly topic: Store["topic"] = vouched(this.#topic.bind(this));
+
+  async #topic(name: string, options: AnyTopicOptions = {}): Promise<Topic<never, unknown>> {
     this.#refuseIfClosed();
     const values = new TypedValues(name, options, webTexts);
     const core = await this.#core(name, options);

@@ -13,19 +13,13 @@ import {
   type RecordBatch,
   type RecordOf,
   refuseOtherCount,
-  type SchemaInput,
-  type SchemaOutput,
-  type SchemaTopicOptions,
-  type StandardSchema,
   type Store,
   type StoreStats,
   StoreSubscriptions,
   type SubscribeOptions,
   type Subscription,
   type Topic,
-  type TopicOptions,
   TypedValues,
-  type ValueCodec,
   vouched,
 } from "../values/index.ts";
 import { backupTo } from "./backup.ts";
@@ -87,27 +81,10 @@ export class LogStore implements Store {
     return new LogStore(url, engine, ending);
   }
 
-  topic<S extends StandardSchema>(
-    name: string,
-    options: SchemaTopicOptions<S>,
-  ): Promise<Topic<SchemaInput<S>, SchemaOutput<S>>>;
-  topic<T>(
-    name: string,
-    options: TopicOptions<T> & { readonly codec: ValueCodec<T> },
-  ): Promise<Topic<T>>;
-  topic<T = unknown>(
-    name: string,
-    options: TopicOptions<T> & { readonly codec: "json" },
-  ): Promise<Topic<T>>;
-  topic(
-    name: string,
-    options: TopicOptions<string> & { readonly codec: "string" },
-  ): Promise<Topic<string>>;
-  topic(
-    name: string,
-    options?: TopicOptions<Uint8Array> & { readonly codec?: "bytes" | undefined },
-  ): Promise<Topic<Uint8Array>>;
-  async topic(name: string, options: AnyTopicOptions = {}): Promise<Topic<never, unknown>> {
+  /** As the interface types it: by schema, codec or neither. */
+  readonly topic: Store["topic"] = vouched(this.#topic.bind(this));
+
+  async #topic(name: string, options: AnyTopicOptions = {}): Promise<Topic<never, unknown>> {
     this.#refuseIfEnded();
     const values = new TypedValues(name, options, bufferTexts);
     const core = await this.#core(name, options);
