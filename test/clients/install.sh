@@ -163,6 +163,7 @@ fi
 for name in "$@"; do
   case "$name" in
     chromium) from_apt 'command -v chromium' chromium ;;
+    curl) from_apt 'command -v curl' curl ;;
     kcat) from_apt 'command -v kcat' kcat ;;
     librdkafka) librdkafka ;;
     kafka-python | confluent-kafka) python ;;
