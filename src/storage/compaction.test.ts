@@ -14,6 +14,7 @@ import {
   type Codec,
   codecNames,
   patchBatch,
+  patchLogAppendTime,
   RecordCursor,
 } from "../records/index.ts";
 import type { CompactionReport } from "../values/index.ts";
@@ -261,6 +262,26 @@ describe("compaction", () => {
     assert.deepEqual(
       (await readFrom(log, 0)).map(({ offset }) => offset),
       [0, 1, 2],
+    );
+  });
+
+  test("records whose time the log has set keep it, though their batches are joined", async () => {
+    const { store, log } = await openedLog();
+    const times: number[] = [];
+    for (let i = 0; i < 12; i++) {
+      const batch = batchOf([at(`k${i % 8}`, `${i}`, 5), at("z", undefined, 7)], "gzip");
+      patchLogAppendTime(batch, 0, 100 + Math.floor(i / 3));
+      patchBatch(batch, 0, log.endOffset, store.store.incarnation);
+      const header = new BatchHeader();
+      header.read(batch, 0);
+      store.store.append(log, batch, header);
+      times.push(header.maxTimestamp, header.maxTimestamp);
+    }
+    await compact(store, log);
+    const found = await readFrom(log, 0);
+    assert.deepEqual(
+      found.map(({ offset, timestampMs }) => [offset, timestampMs]),
+      [8, 10, 12, 14, 16, 18, 20, 22, 23].map((offset) => [offset, times[offset]]),
     );
   });
 
