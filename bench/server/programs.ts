@@ -28,10 +28,11 @@ export function buildFranz(): string {
   return buildGo("franz");
 }
 
-function buildGo(name: string): string {
+/** The Go program in `directory`, which is called `name`. */
+export function buildGo(name: string, directory = join(here, name)): string {
   need("go", "Go 1.26 or newer (https://go.dev/dl), which builds the load generator");
   const program = join(cacheDirectory(), name);
-  run(["go", "build", "-o", program, "."], join(here, name));
+  run(["go", "build", "-o", program, "."], directory);
   return program;
 }
 
@@ -120,6 +121,11 @@ const loadMsMax = 180_000;
 
 /** Runs a load program to its end and returns the JSON of its last line. */
 export async function runLoad(program: string, args: readonly string[]): Promise<LoadResult> {
+  return parseResult(await runProgram(program, args));
+}
+
+/** Runs a load program to its end and returns what it printed. */
+export async function runProgram(program: string, args: readonly string[]): Promise<string> {
   const child = spawn(program, args, {
     stdio: ["ignore", "pipe", "pipe"],
     signal: AbortSignal.timeout(loadMsMax),
@@ -133,7 +139,7 @@ export async function runLoad(program: string, args: readonly string[]): Promise
   child.on("error", reject).on("close", resolve);
   const code = await promise;
   if (code !== 0) throw new Error(`${program} ${args.join(" ")} ended with ${code}: ${complaint}`);
-  return parseResult(output);
+  return output;
 }
 
 export function parseResult(output: string): LoadResult {
