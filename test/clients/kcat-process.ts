@@ -26,10 +26,10 @@ export interface KcatRecord extends Line {
 
 /** kcat against one server. */
 export class Kcat {
-  readonly #bootstrap: string;
+  readonly bootstrap: string;
 
   constructor(bootstrap: string) {
-    this.#bootstrap = bootstrap;
+    this.bootstrap = bootstrap;
   }
 
   /** Starts a member of a group; it commits by itself, and when it leaves. */
@@ -37,13 +37,13 @@ export class Kcat {
     const settings = Object.entries(groupOptions).flatMap(([name, value]) => {
       return ["-X", `${name}=${value}`];
     });
-    const args = ["-b", this.#bootstrap, "-J", "-u", ...settings, ...options, "-G", group, topic];
+    const args = ["-b", this.bootstrap, "-J", "-u", ...settings, ...options, "-G", group, topic];
     return new GroupMember(args);
   }
 
   /** One run to its end; gives its stdout. */
   async run(args: readonly string[], input = ""): Promise<string> {
-    const child = spawn(executable, ["-b", this.#bootstrap, ...args], { timeout: runMsMax });
+    const child = spawn(executable, ["-b", this.bootstrap, ...args], { timeout: runMsMax });
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
