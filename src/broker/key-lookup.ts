@@ -1,4 +1,5 @@
 /** Finds the newest record of a key in one partition. */
+import { LogError } from "../errors/index.ts";
 import type { Partition } from "../partitions/index.ts";
 import { RecordCursor } from "../records/index.ts";
 import { KeyIndex } from "./key-index.ts";
@@ -30,10 +31,18 @@ export class KeyLookup {
     const index = this.#index;
     if (index === undefined) return;
     const cursor = new RecordCursor();
-    cursor.reset(batch, 0);
-    while (cursor.advance()) {
-      const key = cursor.key();
-      if (key !== undefined) index.note(key, cursor.offset);
+    try {
+      cursor.reset(batch, 0);
+      while (cursor.advance()) {
+        const key = cursor.key();
+        if (key !== undefined) index.note(key, cursor.offset);
+      }
+    } catch (thrown) {
+      if (!(thrown instanceof LogError)) throw thrown;
+      // What was compressed is no records. The append is made; whoever asks for a key from now on is
+      // told of the batch, because the index is made anew then.
+      this.#index = undefined;
+      this.#building = undefined;
     }
   }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { crc32c, putInt32 } from "../bytes/index.ts";
 import { invariant, LogError } from "../errors/index.ts";
 import { BatchBuilder } from "../records/index.ts";
 import { BrokerWorld } from "./broker-world.test.ts";
@@ -76,6 +77,21 @@ test("an append that expects the last record of its key knows of those that are 
   const [first, second] = await world.run(Promise.allSettled(both));
   assert.deepEqual(first, { status: "fulfilled", value: 3 });
   assert.equal(second?.status, "rejected");
+});
+
+test("a batch whose records cannot be read is appended, and whoever asks for keys is told", async () => {
+  const { world, writer } = await open();
+  await world.run(writer.append(0, record()));
+  assert.equal(await world.run(writer.lastOffset(0, key)), 0);
+  const nowMs = world.env.clock.wallMs();
+  const builder = new BatchBuilder({ codec: "gzip" });
+  builder.append(nowMs, key, Buffer.alloc(100));
+  const batch = builder.finish();
+  batch.fill(7, batch.length - 20);
+  putInt32(batch, 17, crc32c(batch, 21));
+  assert.equal(writer.lane(0).partition.append(batch, nowMs).kind, "appended");
+  assert.equal(await world.run(writer.append(0, record())), 2);
+  await assert.rejects(world.run(writer.lastOffset(0, key)), { code: "batch_corrupt" });
 });
 
 test("records that expect an offset get it, or nothing is appended", async () => {

@@ -396,6 +396,28 @@ overAll("topics are made, changed and removed", async (transport) => {
   await isRefused(client.describeTopic({ topic: name }), "topic_not_found", Code.NotFound);
 });
 
+overAll("a topic is compacted when it is asked for", async (transport, topic) => {
+  const key = Buffer.from("k");
+  const append = { topic, records: [1, 2, 3].map(() => ({ key, value: key })) };
+  for (let count = 0; count < 2; count++) await createClient(LogService, transport).append(append);
+  const client = createClient(TopicService, transport);
+  const { partitions } = await client.compactTopic({ topic });
+  assert.deepEqual(
+    partitions.map(({ partition, recordsRead, recordsRemoved }) => [
+      partition,
+      recordsRead,
+      recordsRemoved,
+    ]),
+    [[0, 6n, 5n]],
+  );
+  const read = await readAll(createClient(LogService, transport), { topic });
+  assert.deepEqual(
+    read.map(({ offset }) => offset),
+    [5n],
+  );
+  await isRefused(client.compactTopic({ topic: "no-such" }), "topic_not_found", Code.NotFound);
+});
+
 overAll("groups store positions", async (transport, topic) => {
   const client = createClient(GroupService, transport);
   const group = `group-${topic}`;

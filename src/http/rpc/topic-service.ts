@@ -1,12 +1,14 @@
 /** TopicService: topics and their settings. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
+import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
 
 import type { Broker, OpenTopic, SettingChange as Change } from "../../broker/index.ts";
 import { LogError } from "../../errors/index.ts";
 import {
   type AddPartitionsRequest,
   type AlterTopicRequest,
+  type CompactTopicRequest,
+  type CompactTopicResponseSchema,
   type CreateTopicRequest,
   type CreateTopicResponseSchema,
   type DeleteRecordsRequest,
@@ -106,6 +108,25 @@ class TopicCalls implements ServiceImpl<typeof TopicService> {
     });
     refuseFault(grown);
     return {};
+  }
+
+  async compactTopic(
+    { topic: name, partition }: CompactTopicRequest,
+    { signal }: HandlerContext,
+  ): Promise<MessageInitShape<typeof CompactTopicResponseSchema>> {
+    const compacted = await this.#broker.compactTopic({ name }, { partition, signal });
+    return {
+      partitions: compacted.map((one) => ({
+        partition: one.partition,
+        recordsRead: BigInt(one.recordsRead),
+        recordsRemoved: BigInt(one.recordsRemoved),
+        tombstonesRemoved: BigInt(one.tombstonesRemoved),
+        bytesRead: BigInt(one.bytesRead),
+        bytesWritten: BigInt(one.bytesWritten),
+        batchesSkipped: BigInt(one.batchesSkipped),
+        tookMs: BigInt(Math.round(one.tookMs)),
+      })),
+    };
   }
 
   async deleteRecords({

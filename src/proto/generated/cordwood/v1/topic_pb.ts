@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cordwood/v1/topic.proto.
  */
 export const file_cordwood_v1_topic: GenFile = /*@__PURE__*/
-  fileDesc("Chdjb3Jkd29vZC92MS90b3BpYy5wcm90bxILY29yZHdvb2QudjEiEwoRTGlzdFRvcGljc1JlcXVlc3QiPwoSTGlzdFRvcGljc1Jlc3BvbnNlEikKBnRvcGljcxgBIAMoCzIZLmNvcmR3b29kLnYxLlRvcGljU3VtbWFyeSJcCgxUb3BpY1N1bW1hcnkSDAoEbmFtZRgBIAEoCRIQCgh0b3BpY19pZBgCIAEoCRIXCg9wYXJ0aXRpb25fY291bnQYAyABKAUSEwoLaXNfaW50ZXJuYWwYBCABKAgiJQoURGVzY3JpYmVUb3BpY1JlcXVlc3QSDQoFdG9waWMYASABKAkilQEKFURlc2NyaWJlVG9waWNSZXNwb25zZRIoCgV0b3BpYxgBIAEoCzIZLmNvcmR3b29kLnYxLlRvcGljU3VtbWFyeRIqCgpwYXJ0aXRpb25zGAIgAygLMhYuY29yZHdvb2QudjEuUGFydGl0aW9uEiYKCHNldHRpbmdzGAMgAygLMhQuY29yZHdvb2QudjEuU2V0dGluZyKCAQoJUGFydGl0aW9uEhEKCXBhcnRpdGlvbhgBIAEoBRIUCgxzdGFydF9vZmZzZXQYAiABKAMSEgoKZW5kX29mZnNldBgDIAEoAxISCgpzaXplX2J5dGVzGAQgASgDEg4KBmxlYWRlchgFIAEoBRIUCgxsZWFkZXJfZXBvY2gYBiABKAUigAEKB1NldHRpbmcSDAoEbmFtZRgBIAEoCRISCgV2YWx1ZRgCIAEoCUgAiAEBEg4KBm9yaWdpbhgDIAEoCRIMCgR0eXBlGAQgASgJEhQKDGlzX3JlYWRfb25seRgFIAEoCBIVCg1kb2N1bWVudGF0aW9uGAYgASgJQggKBl92YWx1ZSLeAQoSQ3JlYXRlVG9waWNSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEhwKD3BhcnRpdGlvbl9jb3VudBgCIAEoBUgAiAEBEj8KCHNldHRpbmdzGAMgAygLMi0uY29yZHdvb2QudjEuQ3JlYXRlVG9waWNSZXF1ZXN0LlNldHRpbmdzRW50cnkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBovCg1TZXR0aW5nc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCEgoQX3BhcnRpdGlvbl9jb3VudCI/ChNDcmVhdGVUb3BpY1Jlc3BvbnNlEigKBXRvcGljGAEgASgLMhkuY29yZHdvb2QudjEuVG9waWNTdW1tYXJ5IiMKEkRlbGV0ZVRvcGljUmVxdWVzdBINCgV0b3BpYxgBIAEoCSIVChNEZWxldGVUb3BpY1Jlc3BvbnNlImYKEUFsdGVyVG9waWNSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEisKB2NoYW5nZXMYAiADKAsyGi5jb3Jkd29vZC52MS5TZXR0aW5nQ2hhbmdlEhUKDXZhbGlkYXRlX29ubHkYAyABKAgihQEKDVNldHRpbmdDaGFuZ2USDAoEbmFtZRgBIAEoCRINCgNzZXQYAiABKAlIABInCgV1bnNldBgDIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eUgAEhAKBmFwcGVuZBgEIAEoCUgAEhIKCHN1YnRyYWN0GAUgASgJSABCCAoGY2hhbmdlIhQKEkFsdGVyVG9waWNSZXNwb25zZSJVChRBZGRQYXJ0aXRpb25zUmVxdWVzdBINCgV0b3BpYxgBIAEoCRIXCg9wYXJ0aXRpb25fY291bnQYAiABKAUSFQoNdmFsaWRhdGVfb25seRgDIAEoCCIXChVBZGRQYXJ0aXRpb25zUmVzcG9uc2UiWAoURGVsZXRlUmVjb3Jkc1JlcXVlc3QSDQoFdG9waWMYASABKAkSEQoJcGFydGl0aW9uGAIgASgFEhMKBmJlZm9yZRgDIAEoA0gAiAEBQgkKB19iZWZvcmUiLQoVRGVsZXRlUmVjb3Jkc1Jlc3BvbnNlEhQKDHN0YXJ0X29mZnNldBgBIAEoAzLYBAoMVG9waWNTZXJ2aWNlEk0KCkxpc3RUb3BpY3MSHi5jb3Jkd29vZC52MS5MaXN0VG9waWNzUmVxdWVzdBofLmNvcmR3b29kLnYxLkxpc3RUb3BpY3NSZXNwb25zZRJWCg1EZXNjcmliZVRvcGljEiEuY29yZHdvb2QudjEuRGVzY3JpYmVUb3BpY1JlcXVlc3QaIi5jb3Jkd29vZC52MS5EZXNjcmliZVRvcGljUmVzcG9uc2USUAoLQ3JlYXRlVG9waWMSHy5jb3Jkd29vZC52MS5DcmVhdGVUb3BpY1JlcXVlc3QaIC5jb3Jkd29vZC52MS5DcmVhdGVUb3BpY1Jlc3BvbnNlElAKC0RlbGV0ZVRvcGljEh8uY29yZHdvb2QudjEuRGVsZXRlVG9waWNSZXF1ZXN0GiAuY29yZHdvb2QudjEuRGVsZXRlVG9waWNSZXNwb25zZRJNCgpBbHRlclRvcGljEh4uY29yZHdvb2QudjEuQWx0ZXJUb3BpY1JlcXVlc3QaHy5jb3Jkd29vZC52MS5BbHRlclRvcGljUmVzcG9uc2USVgoNQWRkUGFydGl0aW9ucxIhLmNvcmR3b29kLnYxLkFkZFBhcnRpdGlvbnNSZXF1ZXN0GiIuY29yZHdvb2QudjEuQWRkUGFydGl0aW9uc1Jlc3BvbnNlElYKDURlbGV0ZVJlY29yZHMSIS5jb3Jkd29vZC52MS5EZWxldGVSZWNvcmRzUmVxdWVzdBoiLmNvcmR3b29kLnYxLkRlbGV0ZVJlY29yZHNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_empty]);
+  fileDesc("Chdjb3Jkd29vZC92MS90b3BpYy5wcm90bxILY29yZHdvb2QudjEiEwoRTGlzdFRvcGljc1JlcXVlc3QiPwoSTGlzdFRvcGljc1Jlc3BvbnNlEikKBnRvcGljcxgBIAMoCzIZLmNvcmR3b29kLnYxLlRvcGljU3VtbWFyeSJcCgxUb3BpY1N1bW1hcnkSDAoEbmFtZRgBIAEoCRIQCgh0b3BpY19pZBgCIAEoCRIXCg9wYXJ0aXRpb25fY291bnQYAyABKAUSEwoLaXNfaW50ZXJuYWwYBCABKAgiJQoURGVzY3JpYmVUb3BpY1JlcXVlc3QSDQoFdG9waWMYASABKAkilQEKFURlc2NyaWJlVG9waWNSZXNwb25zZRIoCgV0b3BpYxgBIAEoCzIZLmNvcmR3b29kLnYxLlRvcGljU3VtbWFyeRIqCgpwYXJ0aXRpb25zGAIgAygLMhYuY29yZHdvb2QudjEuUGFydGl0aW9uEiYKCHNldHRpbmdzGAMgAygLMhQuY29yZHdvb2QudjEuU2V0dGluZyKCAQoJUGFydGl0aW9uEhEKCXBhcnRpdGlvbhgBIAEoBRIUCgxzdGFydF9vZmZzZXQYAiABKAMSEgoKZW5kX29mZnNldBgDIAEoAxISCgpzaXplX2J5dGVzGAQgASgDEg4KBmxlYWRlchgFIAEoBRIUCgxsZWFkZXJfZXBvY2gYBiABKAUigAEKB1NldHRpbmcSDAoEbmFtZRgBIAEoCRISCgV2YWx1ZRgCIAEoCUgAiAEBEg4KBm9yaWdpbhgDIAEoCRIMCgR0eXBlGAQgASgJEhQKDGlzX3JlYWRfb25seRgFIAEoCBIVCg1kb2N1bWVudGF0aW9uGAYgASgJQggKBl92YWx1ZSLeAQoSQ3JlYXRlVG9waWNSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEhwKD3BhcnRpdGlvbl9jb3VudBgCIAEoBUgAiAEBEj8KCHNldHRpbmdzGAMgAygLMi0uY29yZHdvb2QudjEuQ3JlYXRlVG9waWNSZXF1ZXN0LlNldHRpbmdzRW50cnkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBovCg1TZXR0aW5nc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCEgoQX3BhcnRpdGlvbl9jb3VudCI/ChNDcmVhdGVUb3BpY1Jlc3BvbnNlEigKBXRvcGljGAEgASgLMhkuY29yZHdvb2QudjEuVG9waWNTdW1tYXJ5IiMKEkRlbGV0ZVRvcGljUmVxdWVzdBINCgV0b3BpYxgBIAEoCSIVChNEZWxldGVUb3BpY1Jlc3BvbnNlImYKEUFsdGVyVG9waWNSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEisKB2NoYW5nZXMYAiADKAsyGi5jb3Jkd29vZC52MS5TZXR0aW5nQ2hhbmdlEhUKDXZhbGlkYXRlX29ubHkYAyABKAgihQEKDVNldHRpbmdDaGFuZ2USDAoEbmFtZRgBIAEoCRINCgNzZXQYAiABKAlIABInCgV1bnNldBgDIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eUgAEhAKBmFwcGVuZBgEIAEoCUgAEhIKCHN1YnRyYWN0GAUgASgJSABCCAoGY2hhbmdlIhQKEkFsdGVyVG9waWNSZXNwb25zZSJVChRBZGRQYXJ0aXRpb25zUmVxdWVzdBINCgV0b3BpYxgBIAEoCRIXCg9wYXJ0aXRpb25fY291bnQYAiABKAUSFQoNdmFsaWRhdGVfb25seRgDIAEoCCIXChVBZGRQYXJ0aXRpb25zUmVzcG9uc2UiWAoURGVsZXRlUmVjb3Jkc1JlcXVlc3QSDQoFdG9waWMYASABKAkSEQoJcGFydGl0aW9uGAIgASgFEhMKBmJlZm9yZRgDIAEoA0gAiAEBQgkKB19iZWZvcmUiLQoVRGVsZXRlUmVjb3Jkc1Jlc3BvbnNlEhQKDHN0YXJ0X29mZnNldBgBIAEoAyJKChNDb21wYWN0VG9waWNSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEhYKCXBhcnRpdGlvbhgCIAEoBUgAiAEBQgwKCl9wYXJ0aXRpb24iTAoUQ29tcGFjdFRvcGljUmVzcG9uc2USNAoKcGFydGl0aW9ucxgBIAMoCzIgLmNvcmR3b29kLnYxLlBhcnRpdGlvbkNvbXBhY3Rpb24iyAEKE1BhcnRpdGlvbkNvbXBhY3Rpb24SEQoJcGFydGl0aW9uGAEgASgFEhQKDHJlY29yZHNfcmVhZBgCIAEoAxIXCg9yZWNvcmRzX3JlbW92ZWQYAyABKAMSGgoSdG9tYnN0b25lc19yZW1vdmVkGAQgASgDEhIKCmJ5dGVzX3JlYWQYBSABKAMSFQoNYnl0ZXNfd3JpdHRlbhgGIAEoAxIXCg9iYXRjaGVzX3NraXBwZWQYByABKAMSDwoHdG9va19tcxgIIAEoAzKtBQoMVG9waWNTZXJ2aWNlEk0KCkxpc3RUb3BpY3MSHi5jb3Jkd29vZC52MS5MaXN0VG9waWNzUmVxdWVzdBofLmNvcmR3b29kLnYxLkxpc3RUb3BpY3NSZXNwb25zZRJWCg1EZXNjcmliZVRvcGljEiEuY29yZHdvb2QudjEuRGVzY3JpYmVUb3BpY1JlcXVlc3QaIi5jb3Jkd29vZC52MS5EZXNjcmliZVRvcGljUmVzcG9uc2USUAoLQ3JlYXRlVG9waWMSHy5jb3Jkd29vZC52MS5DcmVhdGVUb3BpY1JlcXVlc3QaIC5jb3Jkd29vZC52MS5DcmVhdGVUb3BpY1Jlc3BvbnNlElAKC0RlbGV0ZVRvcGljEh8uY29yZHdvb2QudjEuRGVsZXRlVG9waWNSZXF1ZXN0GiAuY29yZHdvb2QudjEuRGVsZXRlVG9waWNSZXNwb25zZRJNCgpBbHRlclRvcGljEh4uY29yZHdvb2QudjEuQWx0ZXJUb3BpY1JlcXVlc3QaHy5jb3Jkd29vZC52MS5BbHRlclRvcGljUmVzcG9uc2USVgoNQWRkUGFydGl0aW9ucxIhLmNvcmR3b29kLnYxLkFkZFBhcnRpdGlvbnNSZXF1ZXN0GiIuY29yZHdvb2QudjEuQWRkUGFydGl0aW9uc1Jlc3BvbnNlElMKDENvbXBhY3RUb3BpYxIgLmNvcmR3b29kLnYxLkNvbXBhY3RUb3BpY1JlcXVlc3QaIS5jb3Jkd29vZC52MS5Db21wYWN0VG9waWNSZXNwb25zZRJWCg1EZWxldGVSZWNvcmRzEiEuY29yZHdvb2QudjEuRGVsZXRlUmVjb3Jkc1JlcXVlc3QaIi5jb3Jkd29vZC52MS5EZWxldGVSZWNvcmRzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_empty]);
 
 /**
  * All topics.
@@ -530,6 +530,109 @@ export const DeleteRecordsResponseSchema: GenMessage<DeleteRecordsResponse> = /*
   messageDesc(file_cordwood_v1_topic, 17);
 
 /**
+ * What to compact.
+ *
+ * @generated from message cordwood.v1.CompactTopicRequest
+ */
+export type CompactTopicRequest = Message<"cordwood.v1.CompactTopicRequest"> & {
+  /**
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * All of them when it is absent.
+   *
+   * @generated from field: optional int32 partition = 2;
+   */
+  partition?: number | undefined;
+};
+
+/**
+ * Describes the message cordwood.v1.CompactTopicRequest.
+ * Use `create(CompactTopicRequestSchema)` to create a new message.
+ */
+export const CompactTopicRequestSchema: GenMessage<CompactTopicRequest> = /*@__PURE__*/
+  messageDesc(file_cordwood_v1_topic, 18);
+
+/**
+ * What was done, by partition.
+ *
+ * @generated from message cordwood.v1.CompactTopicResponse
+ */
+export type CompactTopicResponse = Message<"cordwood.v1.CompactTopicResponse"> & {
+  /**
+   * @generated from field: repeated cordwood.v1.PartitionCompaction partitions = 1;
+   */
+  partitions: PartitionCompaction[];
+};
+
+/**
+ * Describes the message cordwood.v1.CompactTopicResponse.
+ * Use `create(CompactTopicResponseSchema)` to create a new message.
+ */
+export const CompactTopicResponseSchema: GenMessage<CompactTopicResponse> = /*@__PURE__*/
+  messageDesc(file_cordwood_v1_topic, 19);
+
+/**
+ * What was done in one partition.
+ *
+ * @generated from message cordwood.v1.PartitionCompaction
+ */
+export type PartitionCompaction = Message<"cordwood.v1.PartitionCompaction"> & {
+  /**
+   * @generated from field: int32 partition = 1;
+   */
+  partition: number;
+
+  /**
+   * @generated from field: int64 records_read = 2;
+   */
+  recordsRead: bigint;
+
+  /**
+   * @generated from field: int64 records_removed = 3;
+   */
+  recordsRemoved: bigint;
+
+  /**
+   * Of those, records without a value whose time was over.
+   *
+   * @generated from field: int64 tombstones_removed = 4;
+   */
+  tombstonesRemoved: bigint;
+
+  /**
+   * @generated from field: int64 bytes_read = 5;
+   */
+  bytesRead: bigint;
+
+  /**
+   * @generated from field: int64 bytes_written = 6;
+   */
+  bytesWritten: bigint;
+
+  /**
+   * Batches that cannot be decoded, and were left as they are.
+   *
+   * @generated from field: int64 batches_skipped = 7;
+   */
+  batchesSkipped: bigint;
+
+  /**
+   * @generated from field: int64 took_ms = 8;
+   */
+  tookMs: bigint;
+};
+
+/**
+ * Describes the message cordwood.v1.PartitionCompaction.
+ * Use `create(PartitionCompactionSchema)` to create a new message.
+ */
+export const PartitionCompactionSchema: GenMessage<PartitionCompaction> = /*@__PURE__*/
+  messageDesc(file_cordwood_v1_topic, 20);
+
+/**
  * Topics and their settings.
  *
  * @generated from service cordwood.v1.TopicService
@@ -594,6 +697,16 @@ export const TopicService: GenService<{
     methodKind: "unary";
     input: typeof AddPartitionsRequestSchema;
     output: typeof AddPartitionsResponseSchema;
+  },
+  /**
+   * Keeps the newest record of each key only, whatever the topic is set to. Answered when that is done.
+   *
+   * @generated from rpc cordwood.v1.TopicService.CompactTopic
+   */
+  compactTopic: {
+    methodKind: "unary";
+    input: typeof CompactTopicRequestSchema;
+    output: typeof CompactTopicResponseSchema;
   },
   /**
    * Removes the records of a partition before an offset.
