@@ -13,6 +13,9 @@ import {
 
 /** Zeros are written this much at a time, so that an fdatasync finds its blocks already written. */
 const FILL_BYTES = 1 << 20;
+/** One block for the logs of this process. */
+let sharedZeros: Uint8Array | undefined;
+const noBytes = new Uint8Array(0);
 /** A checkpoint leaves a file of this size or more behind, so that its room is free once the checkpoint is durable. */
 const CUT_FILE_BYTES_MIN = 1 << 20;
 /** The next zeros follow when fewer than this are left ahead. */
@@ -66,7 +69,7 @@ export class FileWal {
     this.#nextSequence = tail.nextSequence;
     this.#previousCrc = tail.previousCrc;
     this.#syncedThrough = tail.syncedThrough;
-    this.#zeros = new Uint8Array(identity.isFilledAhead ? FILL_BYTES : 0);
+    this.#zeros = identity.isFilledAhead ? (sharedZeros ??= new Uint8Array(FILL_BYTES)) : noBytes;
     for (const file of tail.files) {
       this.#files.set(file.fileNumber, file);
       // A killed process may have left its last frames in the page cache only.

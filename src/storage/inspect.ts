@@ -280,7 +280,7 @@ class StoreView {
       return;
     }
     try {
-      let bytes = new Uint8Array(READ_BYTES);
+      let bytes = new Uint8Array(Math.min(READ_BYTES, run.sizeBytes));
       let at = 0;
       while (at < run.sizeBytes) {
         const count = file.read(bytes.subarray(0, run.sizeBytes - at), run.position + at);

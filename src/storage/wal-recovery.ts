@@ -498,8 +498,10 @@ class FrameWindow {
   /** The largest `syncedThrough` of whole frames at or behind `from`, wherever they begin, with a sequence of `sequenceMin` or more. */
   largestClaim(from: number, sequenceMin: number, incarnationMax: number): number {
     let claim = -1;
-    const chunk = Buffer.alloc(SEARCH_BYTES);
     const overlap = this.#magic.length - 1;
+    const chunk = Buffer.alloc(
+      Math.min(SEARCH_BYTES, Math.max(this.#fileBytes - from, 0) + overlap),
+    );
     for (let at = from; at < this.#fileBytes; at += chunk.length - overlap) {
       const count = this.#file?.read(chunk, at) ?? 0;
       const bytes = chunk.subarray(0, count);
