@@ -12,6 +12,9 @@ const backgroundThreadShareMax = 0.5;
 /** Partitions looked at in one turn of the event loop. */
 const partitionsPerTurn = 500;
 
+/** Partitions compacted before the background pauses: each takes a checkpoint, however small it is. */
+const partitionsPerLook = 100;
+
 interface CompactionParts {
   readonly env: Env;
   readonly partitions: Partitions;
@@ -61,14 +64,15 @@ export class CompactionAdmin {
   async compactDue(): Promise<void> {
     const { partitions, config } = this.#parts;
     if (!config.boolean("log.cleaner.enable")) return;
-    let count = 0;
-    // A copy, because topics come and go meanwhile.
+    let looked = 0;
+    let compacted = 0;
+    // A copy, because topics come and go meanwhile. Those compacted now are not due the next time.
     for (const partition of Array.from(partitions.all())) {
-      if (this.#closing.signal.aborted) return;
-      if (++count % partitionsPerTurn === 0) await partitions.turn();
+      if (this.#closing.signal.aborted || compacted === partitionsPerLook) return;
+      if (++looked % partitionsPerTurn === 0) await partitions.turn();
       if (this.#damaged.has(partition)) continue;
       try {
-        await this.#compactIfDue(partition);
+        if (await this.#compactIfDue(partition)) compacted++;
       } catch (thrown) {
         if (this.#closing.signal.aborted) return;
         const error = LogError.from(thrown);
@@ -84,9 +88,9 @@ export class CompactionAdmin {
     }
   }
 
-  async #compactIfDue(partition: Partition): Promise<void> {
+  async #compactIfDue(partition: Partition): Promise<boolean> {
     const { env, config } = this.#parts;
-    if (!(await partition.isCompactionDue())) return;
+    if (!(await partition.isCompactionDue())) return false;
     const report = await partition.compact({
       keyBytesMax: config.number("log.cleaner.dedupe.buffer.size"),
       signal: this.#closing.signal,
@@ -102,5 +106,6 @@ export class CompactionAdmin {
       bytesRead: report.bytesRead,
       bytesWritten: report.bytesWritten,
     });
+    return true;
   }
 }

@@ -69,6 +69,8 @@ export class Compactor {
     }
     if (dirty === 0) return false;
     if (dirty / (clean + dirty) > policy.dirtyRatioMin) return true;
+    // Mostly there is no such limit, and nothing needs to be read for it.
+    if (policy.lagMaxMs >= nowMs) return false;
     return (await this.#oldestDirty(log, dirtyFrom)) < nowMs - policy.lagMaxMs;
   }
 
