@@ -157,7 +157,10 @@ export class FileWal {
     const isDirectoryUnsynced = this.#isDirectoryUnsynced;
     this.#unsynced.clear();
     this.#isDirectoryUnsynced = false;
-    for (const file of files) await file.file.sync();
+    for (const file of files) {
+      // Meanwhile a checkpoint may have let it go: what it held is on the device in segments then.
+      if (this.#files.has(file.fileNumber)) await file.file.sync();
+    }
     if (isDirectoryUnsynced) await this.#disk.syncDirectory(this.#identity.directory);
     if (target > this.#syncedThrough) this.#syncedThrough = target;
     return target;

@@ -183,6 +183,34 @@ describe("checkpoints and segments", () => {
     assert.deepEqual(verifyStore(opened.env.disk, DIRECTORY, () => undefined).problems, []);
   });
 
+  test("a sync goes on while a checkpoint lets files of the WAL go", async () => {
+    const hook: { onRename?: (() => void) | undefined } = {};
+    const disk = new MemoryDisk({
+      onCall: ({ kind }) => {
+        if (kind !== "rename") return;
+        hook.onRename?.();
+        hook.onRename = undefined;
+      },
+    });
+    const opened = await openStore(disk, { durability: "os", walFileBytes: 4096 });
+    const { store, env, owner } = opened;
+    const log = store.openLog(TOPIC, 0);
+    for (let i = 0; i < 100; i++) {
+      append(store, log, { recordCount: 50 });
+      store.flush();
+    }
+    let syncing: Promise<number> | undefined;
+    // The checkpoint gets its name: its files are let go in the next moments.
+    hook.onRename = () => {
+      syncing = store.syncWal();
+    };
+    await env.run(store.checkpoint());
+    assert.ok(syncing !== undefined);
+    await env.run(syncing);
+    assert.equal(owner.fatalError, undefined);
+    assert.deepEqual(await readAll(log), expected(0, log.endOffset));
+  });
+
   test("the WAL before a checkpoint goes, and appends go on while it is made", async () => {
     const opened = await openStore(undefined, { walFileBytes: 16 << 10 });
     const log = opened.store.openLog(TOPIC, 0);
