@@ -69,6 +69,24 @@ test("serve says where it is and what to try, and ends in order on a signal", as
   for (const event of events) assert.doesNotThrow(() => JSON.parse(event), event);
 });
 
+test("serve takes what HTTP is to serve and to whom, and ends those who follow", async (context) => {
+  const directory = await directoryOf(context);
+  const origin = "https://console.example";
+  const http = ["--http.proglog", "book", "--http.cors-origin", origin];
+  const run = new Run(context, ["serve", "--dir", directory, ...free, ...http]);
+  await run.ready();
+  const [url = ""] = /http:\/\/127\.0\.0\.1:\d+/.exec(run.out) ?? [];
+  const body = JSON.stringify({ record: { value: "aGk=" } });
+  const produced = await fetch(url, { method: "POST", body, headers: { origin } });
+  assert.equal(await produced.text(), '{"offset":0}\n');
+  assert.equal(produced.headers.get("access-control-allow-origin"), origin);
+  const following = await fetch(`${url}/topics/book/events?range=start`);
+  const heard = following.text();
+  run.child.kill("SIGTERM");
+  assert.match(await heard, /^retry: 1000\n\nid: 1\ndata: .*"text":"hi"/);
+  assert.equal(await run.ended(), 0);
+});
+
 test("serve refuses addresses that other machines reach, unless told that it may", async (context) => {
   const directory = await directoryOf(context);
   const run = new Run(context, ["serve", "--dir", directory, "--kafka", "0.0.0.0:0"]);
