@@ -12,7 +12,8 @@ import type {
   ReceiveOptions,
 } from "../http.ts";
 import { SocketConnection } from "./connection.ts";
-import { BodyReading, bodyTooLarge, clientGone, type HttpShare, WholeBody } from "./http-body.ts";
+import { Departure, takesMore } from "./departure.ts";
+import { BodyReading, bodyTooLarge, type HttpShare, WholeBody } from "./http-body.ts";
 
 /** A client whose body was refused gets so long to read why before it is cut off. */
 const LINGER_MS = 2_000;
@@ -37,11 +38,9 @@ export class Http1Exchange implements HttpExchange {
   #reading: BodyReading | undefined;
   /** Nothing more can be sent. */
   #isOver = false;
-  #isGone = false;
   /** The answer was ended, or its connection went to another protocol. */
   #isFinished = false;
-  #whenGone: (() => void)[] | undefined;
-  #abort: AbortController | undefined;
+  readonly #departure = new Departure();
 
   // oxlint-disable-next-line max-params -- what Node hands over
   constructor(
@@ -78,7 +77,7 @@ export class Http1Exchange implements HttpExchange {
   }
 
   get isGone(): boolean {
-    return this.#isGone;
+    return this.#departure.isGone;
   }
 
   get unsentBytes(): number {
@@ -86,17 +85,11 @@ export class Http1Exchange implements HttpExchange {
   }
 
   get signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      const abort = new AbortController();
-      this.#abort = abort;
-      this.whenGone(() => abort.abort(clientGone()));
-    }
-    return this.#abort.signal;
+    return this.#departure.signal;
   }
 
   whenGone(callback: () => void): void {
-    if (this.#isGone) callback();
-    else (this.#whenGone ??= []).push(callback);
+    this.#departure.when(callback);
   }
 
   readBody(bytesMax: number, done: (body: Uint8Array | LogError) => void): void {
@@ -158,17 +151,7 @@ export class Http1Exchange implements HttpExchange {
   }
 
   async drained(): Promise<void> {
-    const response = this.#response;
-    if (this.#isOver || !response.writableNeedDrain) return;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        response.off("drain", done);
-        response.off("close", done);
-        resolve();
-      };
-      response.on("drain", done);
-      response.on("close", done);
-    });
+    if (!this.#isOver) await takesMore(this.#response);
   }
 
   end(trailers?: HttpAnswerHeaders): void {
@@ -224,9 +207,6 @@ export class Http1Exchange implements HttpExchange {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#share.requestsInFlight--;
-    this.#isGone = !this.#response.writableFinished;
-    const callbacks = this.#whenGone;
-    this.#whenGone = undefined;
-    if (this.#isGone && callbacks !== undefined) for (const callback of callbacks) callback();
+    this.#departure.over(!this.#response.writableFinished);
   }
 }

@@ -10,7 +10,8 @@ import type {
   HttpHeaders,
   ReceiveOptions,
 } from "../http.ts";
-import { BodyReading, bodyTooLarge, clientGone, type HttpShare, WholeBody } from "./http-body.ts";
+import { Departure, takesMore } from "./departure.ts";
+import { BodyReading, bodyTooLarge, type HttpShare, WholeBody } from "./http-body.ts";
 
 // RFC 9113, section 7. The module is not loaded for its constants.
 const NO_ERROR = 0;
@@ -35,10 +36,8 @@ export class Http2Exchange implements HttpExchange {
   #isRestDropped = false;
   /** Nothing more can be sent. */
   #isOver = false;
-  #isGone = false;
   #isFinished = false;
-  #whenGone: (() => void)[] | undefined;
-  #abort: AbortController | undefined;
+  readonly #departure = new Departure();
 
   constructor(share: HttpShare, stream: ServerHttp2Stream, headers: IncomingHttpHeaders) {
     this.#share = share;
@@ -65,7 +64,7 @@ export class Http2Exchange implements HttpExchange {
   }
 
   get isGone(): boolean {
-    return this.#isGone;
+    return this.#departure.isGone;
   }
 
   get unsentBytes(): number {
@@ -73,17 +72,11 @@ export class Http2Exchange implements HttpExchange {
   }
 
   get signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      const abort = new AbortController();
-      this.#abort = abort;
-      this.whenGone(() => abort.abort(clientGone()));
-    }
-    return this.#abort.signal;
+    return this.#departure.signal;
   }
 
   whenGone(callback: () => void): void {
-    if (this.#isGone) callback();
-    else (this.#whenGone ??= []).push(callback);
+    this.#departure.when(callback);
   }
 
   readBody(bytesMax: number, done: (body: Uint8Array | LogError) => void): void {
@@ -148,17 +141,7 @@ export class Http2Exchange implements HttpExchange {
   }
 
   async drained(): Promise<void> {
-    const stream = this.#stream;
-    if (this.#isOver || !stream.writableNeedDrain) return;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        stream.off("drain", done);
-        stream.off("close", done);
-        resolve();
-      };
-      stream.on("drain", done);
-      stream.on("close", done);
-    });
+    if (!this.#isOver) await takesMore(this.#stream);
   }
 
   end(trailers?: HttpAnswerHeaders): void {
@@ -212,10 +195,7 @@ export class Http2Exchange implements HttpExchange {
     this.#isOver = true;
     this.#share.requestsInFlight--;
     // A stream that was reset is ended by Node, so that alone does not tell.
-    this.#isGone = this.#stream.aborted || !this.#stream.writableFinished;
-    const callbacks = this.#whenGone;
-    this.#whenGone = undefined;
-    if (this.#isGone && callbacks !== undefined) for (const callback of callbacks) callback();
+    this.#departure.over(this.#stream.aborted || !this.#stream.writableFinished);
   }
 }
 
