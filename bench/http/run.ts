@@ -2,39 +2,13 @@
 import { fork } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 
-import { type Durability, startCordwood } from "../server/brokers.ts";
-import { describeMachine, lookAtMachine, memoryOf } from "../server/machine.ts";
-import { buildServer, runOrExplain } from "../server/programs.ts";
+import { startCordwood } from "../server/brokers.ts";
+import { memoryOf } from "../server/machine.ts";
 import { say } from "../server/report.ts";
+import { type Round, runRounds } from "./rounds.ts";
 import type { LoadCase, LoadResult, Workload } from "./workloads.ts";
 import { workloads } from "./workloads.ts";
-
-const help = `npm run bench:http -- [options]
-
-  --only NAME,NAME…   workloads of these names
-  --runs N            runs of each workload; the median is printed (3)
-  --secs N            length of what is measured in a run (2)
-  --warm-secs N       warm-up within each run (1)
-  --durability D      os or fsync (os)
-  --no-build          take dist as it is
-
-Workloads:
-${workloads.map(({ name, does }) => `  ${name.padEnd(16)} ${does}`).join("\n")}
-`;
-
-const { values: given } = parseArgs({
-  options: {
-    only: { type: "string" },
-    runs: { type: "string", default: "3" },
-    secs: { type: "string", default: "2" },
-    "warm-secs": { type: "string", default: "1" },
-    durability: { type: "string", default: "os" },
-    "no-build": { type: "boolean", default: false },
-    help: { type: "boolean", short: "h", default: false },
-  },
-});
 
 /** Ticks of a processor that Linux counts in a second. */
 const ticksPerSec = 100;
@@ -50,27 +24,14 @@ interface Measured extends LoadResult {
   readonly connectionKb: number;
 }
 
-if (given.help) say(help);
-else await runOrExplain(main);
-
-async function main(): Promise<void> {
-  const names = given.only?.split(",");
-  const chosen = workloads.filter(({ name }) => names?.includes(name) ?? true);
-  say(describeMachine(await lookAtMachine()));
-  if (!given["no-build"]) buildServer();
-  const durability: Durability = given.durability === "fsync" ? "fsync" : "os";
-  say(`\ndurability ${durability}\n`);
-  say("workload            records/s      MB/s   server CPU   µs/record   RSS MB");
-  for (const workload of chosen) {
-    const runs: Measured[] = [];
-    for (let run = 0; run < Number(given.runs); run++)
-      runs.push(await measure(workload, durability));
-    report(
-      workload,
-      runs.toSorted((left, right) => left.operationsPerSec - right.operationsPerSec),
-    );
-  }
-}
+await runRounds({
+  command: "bench:http",
+  workloads,
+  head: "workload            records/s      MB/s   server CPU   µs/record   RSS MB",
+  measure,
+  rateOf: ({ operationsPerSec }: Measured) => operationsPerSec,
+  report,
+});
 
 function report(workload: Workload, sorted: readonly Measured[]): void {
   const { name, goal, connectionKbMax } = workload;
@@ -99,15 +60,14 @@ function report(workload: Workload, sorted: readonly Measured[]): void {
   say(columns.join(" ") + verdict);
 }
 
-async function measure(workload: Workload, durability: Durability): Promise<Measured> {
+async function measure(workload: Workload, { durability, ...times }: Round): Promise<Measured> {
   const server = await startCordwood({ durability });
   const { http, pid } = server;
   if (http === undefined || pid === undefined) throw new Error("the server has no HTTP port");
   try {
     await prepare(http, workload);
     const [host = "", port = ""] = http.split(":");
-    const secs = Number(given.secs);
-    const times = { warmSecs: Number(given["warm-secs"]), secs };
+    const { secs } = times;
     const load: LoadCase = { ...workload.load, ...times, host, port: Number(port) };
     const rssMb = memoryOf(pid).rssMb;
     const loading = startLoad(load);

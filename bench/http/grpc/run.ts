@@ -1,13 +1,12 @@
 // The benchmark of gRPC: npm run bench:grpc [-- options]. See docs/performance.md.
-import { parseArgs } from "node:util";
-
 import { create, toBinary } from "@bufbuild/protobuf";
 
 import { CreateTopicRequestSchema } from "../../../src/proto/index.ts";
-import { type Durability, startCordwood } from "../../server/brokers.ts";
-import { describeMachine, lookAtMachine, memoryOf } from "../../server/machine.ts";
-import { buildGo, buildServer, runOrExplain, runProgram } from "../../server/programs.ts";
+import { startCordwood } from "../../server/brokers.ts";
+import { memoryOf } from "../../server/machine.ts";
+import { buildGo, runProgram } from "../../server/programs.ts";
 import { say } from "../../server/report.ts";
+import { type Round, runRounds } from "../rounds.ts";
 
 interface Workload {
   readonly name: string;
@@ -48,31 +47,6 @@ const workloads: readonly Workload[] = [
   },
 ];
 
-const help = `npm run bench:grpc -- [options]
-
-  --only NAME,NAME…   workloads of these names
-  --runs N            runs of each workload; the median is printed (3)
-  --secs N            length of what is measured in a run (2)
-  --warm-secs N       warm-up within each run (1)
-  --durability D      os or fsync (os)
-  --no-build          take dist as it is
-
-Workloads:
-${workloads.map(({ name, does }) => `  ${name.padEnd(16)} ${does}`).join("\n")}
-`;
-
-const { values: given } = parseArgs({
-  options: {
-    only: { type: "string" },
-    runs: { type: "string", default: "3" },
-    secs: { type: "string", default: "2" },
-    "warm-secs": { type: "string", default: "1" },
-    durability: { type: "string", default: "os" },
-    "no-build": { type: "boolean", default: false },
-    help: { type: "boolean", short: "h", default: false },
-  },
-});
-
 /** What the load generator prints. */
 interface LoadResult {
   readonly secs: number;
@@ -90,29 +64,14 @@ interface Measured extends LoadResult {
   readonly rssMb: number;
 }
 
-if (given.help) say(help);
-else await runOrExplain(main);
-
-async function main(): Promise<void> {
-  const names = given.only?.split(",");
-  const chosen = workloads.filter(({ name }) => names?.includes(name) ?? true);
-  say(describeMachine(await lookAtMachine()));
-  const load = buildGo("grpc", import.meta.dirname);
-  if (!given["no-build"]) buildServer();
-  const durability: Durability = given.durability === "fsync" ? "fsync" : "os";
-  say(`\ndurability ${durability}\n`);
-  say("workload           records/s      MB/s   server CPU   µs/record   p50 ms   p99 ms   RSS MB");
-  for (const workload of chosen) {
-    const runs: Measured[] = [];
-    for (let run = 0; run < Number(given.runs); run++) {
-      runs.push(await measure(load, workload, durability));
-    }
-    report(
-      workload,
-      runs.toSorted((left, right) => left.records - right.records),
-    );
-  }
-}
+await runRounds({
+  command: "bench:grpc",
+  workloads,
+  head: "workload           records/s      MB/s   server CPU   µs/record   p50 ms   p99 ms   RSS MB",
+  measure,
+  rateOf: ({ records }: Measured) => records,
+  report,
+});
 
 function report({ name, goal }: Workload, sorted: readonly Measured[]): void {
   const median = sorted[Math.floor(sorted.length / 2)];
@@ -139,18 +98,18 @@ function report({ name, goal }: Workload, sorted: readonly Measured[]): void {
 }
 
 async function measure(
-  load: string,
-  workload: Workload,
-  durability: Durability,
+  { args }: Workload,
+  { durability, secs, warmSecs }: Round,
 ): Promise<Measured> {
+  const load = buildGo("grpc", import.meta.dirname);
   const server = await startCordwood({ durability });
   const { http, pid } = server;
   if (http === undefined || pid === undefined) throw new Error("the server has no HTTP port");
   try {
     await createTopic(http);
-    const times = ["-warm", `${given["warm-secs"]}s`, "-length", `${given.secs}s`];
-    const args = [...workload.args, "-at", http, "-pid", String(pid), ...times];
-    const output = await runProgram(load, args);
+    const times = ["-warm", `${warmSecs}s`, "-length", `${secs}s`];
+    const at = ["-at", http, "-pid", String(pid)];
+    const output = await runProgram(load, [...args, ...at, ...times]);
     // The program is this benchmark's own: what it prints is what the interface says.
     const result: LoadResult = JSON.parse(output);
     return { ...result, rssMb: memoryOf(pid).rssMb };
