@@ -34,6 +34,8 @@ export interface FollowParts {
 interface Wanted {
   readonly topic: OpenTopic;
   readonly partitions: readonly Partition[];
+  /** Whether that is all that the topic has, and what is added later, too. */
+  readonly isWhole: boolean;
   readonly starts: readonly number[];
   /** Undefined follows for ever. */
   readonly ends: readonly number[] | undefined;
@@ -135,12 +137,13 @@ export class FollowRoutes {
       starts.push(resumed ?? from.start ?? 0);
       ends.push(Math.min(from.end ?? Infinity, partition.highWatermark));
     }
-    return { topic, partitions, starts, ends: range.end === undefined ? undefined : ends };
+    const isWhole = request.query("partition") === undefined;
+    return { topic, partitions, isWhole, starts, ends: range.end === undefined ? undefined : ends };
   }
 
-  #tailOf({ topic, partitions }: Wanted, form: FollowForm): TopicTail {
+  #tailOf({ topic, partitions, isWhole }: Wanted, form: FollowForm): TopicTail {
     const indexes = partitions.map(({ index }) => index).join(",");
-    const key = `${form.name} ${topic.topicId} ${indexes}`;
+    const key = `${form.name} ${topic.topicId} ${isWhole ? "all" : "some"} ${indexes}`;
     const known = this.#tails.get(key);
     if (known !== undefined) return known;
     const tail = new TopicTail({
@@ -148,6 +151,7 @@ export class FollowRoutes {
       partitions,
       form,
       counters: this.#counters,
+      isOutdated: () => isWhole && topic.partitions.length > partitions.length,
       onIdle: () => this.#tails.delete(key),
     });
     this.#tails.set(key, tail);

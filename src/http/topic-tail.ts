@@ -31,6 +31,8 @@ export interface TailOptions {
   readonly partitions: readonly Partition[];
   readonly form: FollowForm;
   readonly counters: FollowCounters;
+  /** Whether these are not the partitions any more that a client that came now would get. */
+  readonly isOutdated: () => boolean;
   /** Called when the last follower is gone. */
   readonly onIdle: () => void;
 }
@@ -45,6 +47,7 @@ export class TopicTail implements AdvanceWaiter {
   readonly form: FollowForm;
   readonly #env: Env;
   readonly #counters: FollowCounters;
+  readonly #isOutdated: () => boolean;
   readonly #onIdle: () => void;
   readonly #encoder = new RecordEncoder();
   readonly #followers = new Set<Follower>();
@@ -61,6 +64,7 @@ export class TopicTail implements AdvanceWaiter {
     this.partitions = options.partitions;
     this.form = options.form;
     this.#counters = options.counters;
+    this.#isOutdated = options.isOutdated;
     this.#onIdle = options.onIdle;
   }
 
@@ -98,8 +102,12 @@ export class TopicTail implements AdvanceWaiter {
     for (const follower of this.#followers) follower.end();
   }
 
-  /** Lets clients notice that the line is alive, and cuts off those that take nothing. */
+  /** Lets clients notice that the line is alive, cuts off those that take nothing, and has all come again where the topic has grown. */
   beat(): void {
+    if (this.#isOutdated()) {
+      this.end();
+      return;
+    }
     for (const follower of this.#followers) follower.beat();
   }
 
