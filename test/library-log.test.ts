@@ -10,7 +10,7 @@ import { after, describe, it, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 
 import { MemoryDisk, memoryEnv } from "../src/env/index.ts";
-import { type Log, LogError, type LogOptions, openLog, restore } from "../src/index.ts";
+import { type Log, LogError, type LogOptions, open, openLog, restore } from "../src/index.ts";
 import { openLogToWrite } from "../src/library/index.ts";
 
 const root = mkdtempSync(join(tmpdir(), "cordwood-log-"));
@@ -468,6 +468,22 @@ test("a backup that follows ends with the log, and a callback that throws ends i
 function throwNoScreen(): never {
   throw new Error("no screen");
 }
+
+test("the clock is the program's own, where it gives one", async () => {
+  let now = 1_000_000;
+  const clock = (): number => now;
+  await using log = await openLog("memory:", { clock });
+  log.append(text("a"));
+  await turn();
+  now += 5000;
+  log.append(text("b"));
+  assert.deepEqual([log.read(0).timestamp, log.read(1).timestamp], [1_000_000, 1_005_000]);
+  assert.equal(log.offsetForTime(1_000_001), 1);
+  await using store = await open("memory:", { clock });
+  const topic = await store.topic("t", { codec: "string" });
+  await topic.append("c");
+  assert.equal((await topic.read().next()).value?.timestamp, 1_005_000);
+});
 
 test("the numbers of a log are plain, histograms too", async () => {
   await using log = await openLog(newDirectory());

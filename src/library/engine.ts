@@ -28,6 +28,8 @@ export interface EngineOptions {
   /** Settings of the store by Kafka's names. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
   readonly compression?: Codec | undefined;
+  /** See `StoreOptions`. */
+  readonly clock?: (() => number) | undefined;
   readonly onFatal: (error: LogError) => void;
 }
 
@@ -52,7 +54,11 @@ export async function openEngine(
 ): Promise<Engine> {
   const place = storePlace(url);
   const isMemory = place.kind === "memory";
-  const env = isMemory ? { ...machine, disk: new MemoryDisk() } : machine;
+  const clock =
+    options.clock === undefined
+      ? machine.clock
+      : { wallMs: options.clock, monotonicMs: () => machine.clock.monotonicMs() };
+  const env = { ...machine, clock, disk: isMemory ? new MemoryDisk() : machine.disk };
   const directory = isMemory ? MEMORY_DIRECTORY : place.path;
   const metrics = new MetricRegistry();
   const broker = await Broker.open(env, {

@@ -39,6 +39,8 @@ export interface StoreOptions {
   readonly files?: FileLimits | undefined;
   /** Settings of the store by Kafka's names, such as `log.retention.check.interval.ms`. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
+  /** The time in milliseconds since 1970, for the times of records and for what is kept. Default `Date.now`. */
+  readonly clock?: (() => number) | undefined;
   /** Told once when a sync failed and nothing can be made durable any more: close the store, and open it anew. */
   readonly onFailure?: ((error: LogError) => void) | undefined;
 }
@@ -66,7 +68,7 @@ export class LogStore implements Store {
   /** @throws LogError as the opening of the engine. */
   static async open(machine: Env, url: string, options: StoreOptions = {}): Promise<LogStore> {
     const ending = new AbortController();
-    const { durability = "fsync", files, settings, compression } = options;
+    const { durability = "fsync", files, settings, compression, clock } = options;
     const onFatal = (error: LogError): void => {
       ending.abort(error);
       options.onFailure?.(error);
@@ -76,6 +78,7 @@ export class LogStore implements Store {
       files,
       settings,
       compression,
+      clock,
       onFatal,
     });
     return new LogStore(url, engine, ending);

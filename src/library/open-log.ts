@@ -34,6 +34,8 @@ export interface LogOptions {
   readonly recordBytesMax?: number | undefined;
   /** Memory for batches that reads at random have met. Default 64 MiB. */
   readonly cacheBytes?: number | undefined;
+  /** The time in milliseconds since 1970, for the times of records and for what is kept. Default `Date.now`. */
+  readonly clock?: (() => number) | undefined;
   /** Told once when nothing can be made durable any more. */
   readonly onFailure?: ((error: LogError) => void) | undefined;
 }
@@ -85,6 +87,7 @@ export async function openLogToWrite(
       keyBytesMax: "log.cleaner.dedupe.buffer.size",
       everyMs: "log.cleaner.backoff.ms",
     }),
+    clock: options.clock,
     onFatal(error) {
       made.log?.fail(error);
       options.onFailure?.(error);
