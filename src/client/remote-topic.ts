@@ -14,6 +14,7 @@ import {
   type AppendOptions,
   appendPlaced,
   type CompactedPartition,
+  type CompactTopicOptions,
   type OffsetRange,
   partitionOfKey,
   placeValues,
@@ -187,11 +188,29 @@ export class RemoteTopic<in In, out Out = In> implements Topic<In, Out> {
     return Number(startOffset);
   }
 
-  async compact(): Promise<CompactedPartition[]> {
-    throw new LogError(
-      "unsupported",
-      `${this.name}: a server compacts in the background, as the topic's settings say; it is not told when`,
+  /** The server does it; how far it is, is not told over HTTP. */
+  async compact(options: CompactTopicOptions = {}): Promise<CompactedPartition[]> {
+    this.#refuseIfClosed();
+    const { partition, signal } = options;
+    const { server } = this.#core;
+    const ending = signal === undefined ? server.ending : AbortSignal.any([signal, server.ending]);
+    // It takes as long as it takes.
+    const { partitions } = await server.unary(
+      TopicService.method.compactTopic,
+      { topic: this.name, ...(partition === undefined ? {} : { partition }) },
+      { signal: ending },
     );
+    return partitions.map((one) => ({
+      partition: one.partition,
+      passes: one.passes,
+      recordsRead: Number(one.recordsRead),
+      recordsRemoved: Number(one.recordsRemoved),
+      tombstonesRemoved: Number(one.tombstonesRemoved),
+      bytesRead: Number(one.bytesRead),
+      bytesWritten: Number(one.bytesWritten),
+      batchesSkipped: Number(one.batchesSkipped),
+      tookMs: Number(one.tookMs),
+    }));
   }
 
   /** A record as a program sees it; later, where the schema takes its time. @throws LogError schema_mismatch. */

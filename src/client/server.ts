@@ -9,7 +9,7 @@ import type {
 
 import { LogError } from "../errors/index.ts";
 import { ClusterService } from "../proto/index.ts";
-import { Connection } from "./connect.ts";
+import { type CallOptions, Connection } from "./connect.ts";
 import { Patience } from "./patience.ts";
 import { type Platform, webPlatform } from "./platform.ts";
 
@@ -73,9 +73,9 @@ export class Server {
   unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     message: MessageInitShape<I>,
+    options: CallOptions = { signal: this.ending, timeoutMs: ANSWER_MS_MAX },
   ): Promise<MessageShape<O>> {
-    const { ending } = this;
-    return this.#connection.unary(method, message, { signal: ending, timeoutMs: ANSWER_MS_MAX });
+    return this.#connection.unary(method, message, options);
   }
 
   /** Asks until there is an answer: for what may be done twice without harm. */

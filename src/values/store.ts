@@ -131,7 +131,7 @@ export interface Topic<in In, out Out = In> extends ReadableTopic<Out> {
    * Keeps the newest record of each key only, and records without a key, of one partition or of all.
    * Offsets stay as they are. Appending and reading go on meanwhile; what was done before a failure or
    * a cancellation stays done.
-   * @throws LogError unsupported, where the store is at a server; partition_not_found, cancelled, closed, storage_full, storage_failed, data_corrupt.
+   * @throws LogError partition_not_found, cancelled, closed, storage_full, storage_failed, data_corrupt.
    */
   compact(options?: CompactTopicOptions): Promise<CompactedPartition[]>;
 }

@@ -386,6 +386,19 @@ function testKeys(test: Test): void {
     assert.deepEqual(await values(topic.readWithDeletions()), ["a", undefined, "b", undefined]);
   });
 
+  test("compacting keeps the newest record of each key, at its offset", async (store) => {
+    const topic = await store.topic("t", { codec: "string" });
+    for (const [key, text] of ["a1", "b1", "a2", "c1", "a3"].entries()) {
+      await topic.append(text, { key: text.slice(0, 1), timestamp: key });
+    }
+    const [report] = await topic.compact();
+    assert.equal(report?.partition, 0);
+    assert.equal(report.recordsRemoved, 2);
+    const left = (await all(topic.read())).map(({ offset, value }) => `${offset} ${value}`);
+    assert.deepEqual(left, ["1 b1", "3 c1", "4 a3"]);
+    await rejects(topic.compact({ partition: 7 }), "partition_not_found", /7/);
+  });
+
   test("the last record of any key is what a simple model says", async (store) => {
     const topic = await store.topic("t", { codec: "string", partitions: 2 });
     const model = new Map<string, string>();

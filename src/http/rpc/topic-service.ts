@@ -125,6 +125,7 @@ class TopicCalls implements ServiceImpl<typeof TopicService> {
         bytesWritten: BigInt(one.bytesWritten),
         batchesSkipped: BigInt(one.batchesSkipped),
         tookMs: BigInt(Math.round(one.tookMs)),
+        passes: one.passes,
       })),
     };
   }
