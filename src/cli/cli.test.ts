@@ -181,6 +181,36 @@ function onServer(protocol: (typeof protocols)[number]): void {
     assert.equal((await run(at, ["count", "precious"])).code, 3);
   });
 
+  test("a topic is compacted on request over HTTP; Kafka's protocol has no word for it", async () => {
+    await ok(at, ["topic", "create", "states", "-p", "1"]);
+    const states = '{"id":"a","n":1}\n{"id":"b","n":1}\n{"id":"a","n":2}\n';
+    await ok(at, ["produce", "states", "--key-from", "id"], states);
+    const compact = ["topic", "compact", "states"];
+    const isHttp = at.startsWith("http");
+    const refused = await run(at, compact);
+    assert.equal(refused.code, 2);
+    assert.match(refused.err, /a newer one has the same key[^]*add --yes/);
+    if (!isHttp) {
+      const unspoken = await run(at, [...compact, "--yes"]);
+      assert.notEqual(unspoken.code, 0);
+      assert.match(unspoken.err, /Kafka's protocol has no call[^]*--at http/);
+      return;
+    }
+    const [report] = rows(await ok(at, [...compact, "--yes"]));
+    assert.equal(report.recordsRemoved, 1);
+    const left = rows(await ok(at, ["consume", "states", "--json"]));
+    assert.deepEqual(
+      left.map(({ offset, key }) => [offset, key]),
+      [
+        [1, "b"],
+        [2, "a"],
+      ],
+    );
+    // Where the settings say so nobody is asked.
+    await ok(at, ["topic", "alter", "states", "--set", "cleanup.policy=compact"]);
+    assert.equal(rows(await ok(at, compact))[0].recordsRemoved, 0);
+  });
+
   test("topics grow and take settings; what is wrong ends with its exit code", async () => {
     await ok(at, ["topic", "create", "growing", "-p", "1"]);
     const alter = ["topic", "alter", "growing"];
@@ -449,9 +479,10 @@ test("nobody at the address is unreachable, a wrong address is usage", async () 
 test("each command has help with three examples", async () => {
   const commands = [
     ...["produce", "consume", "tail", "get", "count", "version"].map((name) => [name]),
-    ...["list", "create", "describe", "alter", "delete", "truncate", "export", "import"].map(
+    ...["list", "create", "describe", "alter", "delete", "truncate", "compact", "export"].map(
       (name) => ["topic", name],
     ),
+    ["topic", "import"],
     ...["list", "describe", "lag", "seek", "delete"].map((name) => ["group", name]),
     ...["list", "dump", "verify", "compact"].map((name) => ["storage", name]),
   ];

@@ -1,7 +1,7 @@
 // A server by HTTP. Groups store positions there and have no members of their own: whoever consumes
 // in one reads all partitions.
 
-import { Server, TopicStream } from "../client/index.ts";
+import { compactTopic, Server, TopicStream } from "../client/index.ts";
 import { nodeEnv } from "../env/node/index.ts";
 import { LogError } from "../errors/index.ts";
 import type { GroupDetails, OffsetPlace, PartitionRange } from "../kafka/index.ts";
@@ -99,6 +99,7 @@ function topicsOf(server: Server): PlaceTopics {
       ];
       await server.unary(method.alterTopic, { topic, changes });
     },
+    compact: (topic, signal) => compactTopic(server, { topic }, signal),
     async sizes(names) {
       const sizes = new Map<string, ReadonlyMap<number, number>>();
       for (const name of names) {

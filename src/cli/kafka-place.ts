@@ -91,6 +91,12 @@ function placeClient(client: KafkaClient): PlaceClient {
       grow: (name, count) => topics.grow(name, count),
       settings: (name) => topics.settings(name),
       alter: (name, change) => topics.alter(name, change),
+      async compact(name) {
+        throw new LogError(
+          "unsupported",
+          `Kafka's protocol has no call that compacts ${name}: a server does so by cleanup.policy=compact. For now, use --at http://HOST:PORT, or "cordwood storage compact" on a directory.`,
+        );
+      },
       sizes: () => topics.sizes(),
     },
     offsets,

@@ -8,6 +8,7 @@ import type {
   PartitionRange,
   Producer,
 } from "../kafka/index.ts";
+import type { CompactedPartition } from "../values/index.ts";
 import { locationOf } from "./location.ts";
 
 export interface Place extends AsyncDisposable {
@@ -56,6 +57,8 @@ export interface PlaceTopics extends Pick<Kafka["topics"], "create" | "delete" |
   /** @throws LogError topic_not_found */
   describe(name: string): Promise<DescribedTopic>;
   settings(name: string): Promise<TopicSetting[]>;
+  /** Removes records that a newer one of their key replaces, now. @throws LogError unsupported where only Kafka's protocol is spoken. */
+  compact(name: string, signal: AbortSignal): Promise<CompactedPartition[]>;
   /** Bytes of each partition, of these topics at least. */
   sizes(names: readonly string[]): Promise<ReadonlyMap<string, ReadonlyMap<number, number>>>;
 }

@@ -1,8 +1,9 @@
 import { Broker, type OpenTopic } from "../broker/index.ts";
 import { nodeEnv } from "../env/node/index.ts";
 import { LogError } from "../errors/index.ts";
-import type { CompactedPartition, CompactionProgress } from "../values/index.ts";
+import type { CompactionProgress } from "../values/index.ts";
 import { confirm } from "./ask.ts";
+import { compactionRow, uncompactedPlan } from "./compaction-rows.ts";
 import { directoryPath } from "./directory-path.ts";
 import { paint, showsColor } from "./paint.ts";
 import type { Row } from "./rows.ts";
@@ -60,12 +61,7 @@ async function confirmOthers(
   isSure: boolean,
 ): Promise<void> {
   const others = topics.filter(({ policy }) => !policy.isCompacted).map(({ name }) => name);
-  if (others.length === 0) return;
-  await confirm(
-    speaking,
-    `To be removed, for good: of ${others.join(", ")} all records of which a newer one has the same key. (Without compact in cleanup.policy, it will not be done again by itself.)`,
-    isSure,
-  );
+  if (others.length > 0) await confirm(speaking, uncompactedPlan(others), isSure);
 }
 
 async function compactTopic(
@@ -79,14 +75,10 @@ async function compactTopic(
       { name },
       { signal, progress: (reached) => bar.show(reached) },
     );
-    return compacted.map((report) => rowOf(name, report));
+    return compacted.map((report) => compactionRow(name, report));
   } finally {
     bar.clear();
   }
-}
-
-function rowOf(topic: string, { partition, tookMs, ...report }: CompactedPartition): Row {
-  return { topic, partition, ...report, tookMs: Math.round(tookMs) };
 }
 
 /** One line on stderr, where that is a terminal. */

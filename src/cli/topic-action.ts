@@ -1,6 +1,7 @@
 import { LogError } from "../errors/index.ts";
 import { parsePoint } from "../values/index.ts";
 import { confirm } from "./ask.ts";
+import { compactionRow, uncompactedPlan } from "./compaction-rows.ts";
 import { paint, showsColor } from "./paint.ts";
 import type { DescribedTopic } from "./place.ts";
 import { type Extent, extentsOf, offsetsAt } from "./resolve.ts";
@@ -8,6 +9,7 @@ import { formatTable, type Row, standardFormat } from "./rows.ts";
 import { counted, type Session, withSession } from "./session.ts";
 import type {
   AlterTopicFlags,
+  CompactTopicFlags,
   CreateTopicFlags,
   DeleteTopicFlags,
   DescribeTopicFlags,
@@ -215,6 +217,20 @@ export async function truncateTopic(name: string, flags: TruncateTopicFlags): Pr
     await confirm(session, `To be removed, for good:\n${lines.join("\n")}`, flags.yes);
     await session.client.offsets.deleteBefore(name, before);
     session.print(plans, flags.output);
+  });
+}
+
+export async function compactTopic(name: string, flags: CompactTopicFlags): Promise<void> {
+  await withSession(flags, {}, async (session) => {
+    const { topics } = session.client;
+    const settings = await topics.settings(name);
+    const policy = settings.find((setting) => setting.name === "cleanup.policy")?.value ?? "";
+    if (!policy.includes("compact")) await confirm(session, uncompactedPlan([name]), flags.yes);
+    const compacted = await topics.compact(name, session.signal);
+    session.print(
+      compacted.map((report) => compactionRow(name, report)),
+      flags.output,
+    );
   });
 }
 

@@ -56,6 +56,10 @@ export interface ImportTopicFlags extends TopicFlags {
   readonly codec: Codec;
 }
 
+export interface CompactTopicFlags extends TopicFlags {
+  readonly yes: boolean;
+}
+
 export interface TruncateTopicFlags extends DeleteTopicFlags {
   readonly before: string;
   readonly partition: readonly number[] | undefined;
@@ -97,6 +101,14 @@ Examples:
   cordwood topic truncate orders --before @-7d --dry-run
   cordwood topic truncate orders -p 0 --before 1000 --yes`;
 
+const compactExamples = `
+A server compacts topics whose cleanup.policy says compact by itself, when their settings say it is due.
+
+Examples:
+  cordwood topic compact sessions
+  cordwood topic compact prices --yes -o json
+  cordwood topic compact prices --at http://127.0.0.1:8080`;
+
 const exportExamples = `
 Each line is {"partition":0,"offset":12,"timestamp":1764144000000,"key":"o-1","headers":[["source","web"]],"value":"..."}:
 keys and values are texts where their bytes are UTF-8, else {"base64":"..."}, and null where there are none.
@@ -120,6 +132,7 @@ export function registerTopic(program: Command): void {
   registerLooking(topic);
   registerMaking(topic);
   registerRemoving(topic);
+  registerCompacting(topic);
   registerMoving(topic);
 }
 
@@ -195,6 +208,18 @@ function registerRemoving(topic: Command): void {
     .addHelpText("after", truncateExamples)
     .action(async (name: string, flags: TruncateTopicFlags) =>
       (await actions()).truncateTopic(name, flags),
+    );
+}
+
+function registerCompacting(topic: Command): void {
+  const compact = topic
+    .command("compact")
+    .description("remove the records that a newer one of their key replaces, now")
+    .argument("<topic>");
+  placed(printed(confirmed(compact)))
+    .addHelpText("after", compactExamples)
+    .action(async (name: string, flags: CompactTopicFlags) =>
+      (await actions()).compactTopic(name, flags),
     );
 }
 

@@ -6,6 +6,7 @@
  * know Kafka, files and sockets. Start reading at `remote-store.ts`; the package's door is
  * `src/client.ts`, and the command line comes in below it, at {@link Server}.
  */
+export { compactTopic } from "./compaction.ts";
 export { RemoteStore, type RemoteStoreOptions } from "./remote-store.ts";
 export { type OutgoingRecord, RemoteWriter } from "./remote-writer.ts";
 export { Server } from "./server.ts";

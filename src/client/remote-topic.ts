@@ -27,6 +27,7 @@ import {
   vouched,
   wholeOffset,
 } from "../values/index.ts";
+import { compactTopic } from "./compaction.ts";
 import { type ReadSource, RemoteReader } from "./remote-reader.ts";
 import { type Expectation, type OutgoingRecord, RemoteWriter } from "./remote-writer.ts";
 import type { Server } from "./server.ts";
@@ -194,23 +195,7 @@ export class RemoteTopic<in In, out Out = In> implements Topic<In, Out> {
     const { partition, signal } = options;
     const { server } = this.#core;
     const ending = signal === undefined ? server.ending : AbortSignal.any([signal, server.ending]);
-    // It takes as long as it takes.
-    const { partitions } = await server.unary(
-      TopicService.method.compactTopic,
-      { topic: this.name, ...(partition === undefined ? {} : { partition }) },
-      { signal: ending },
-    );
-    return partitions.map((one) => ({
-      partition: one.partition,
-      passes: one.passes,
-      recordsRead: Number(one.recordsRead),
-      recordsRemoved: Number(one.recordsRemoved),
-      tombstonesRemoved: Number(one.tombstonesRemoved),
-      bytesRead: Number(one.bytesRead),
-      bytesWritten: Number(one.bytesWritten),
-      batchesSkipped: Number(one.batchesSkipped),
-      tookMs: Number(one.tookMs),
-    }));
+    return compactTopic(server, { topic: this.name, partition }, ending);
   }
 
   /** A record as a program sees it; later, where the schema takes its time. @throws LogError schema_mismatch. */
