@@ -15,6 +15,10 @@ describe("every crash on the way of a short workload", () => {
     ["append-two,kill", "the same, with batches of several topics"],
     ["retain,checkpoint-named,kill", "a restart removed what the checkpoint before still named"],
     ["close,roll,kill", "a clean end, then a process that was killed"],
+    [
+      "compact",
+      "segments that are written anew take the place of others once a checkpoint names them",
+    ],
   ] as const) {
     test(`${workload} (${what})`, async () => {
       const report = await enumerateCrashes({ states: Infinity, seed: 1, only: workload });

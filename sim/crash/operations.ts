@@ -20,7 +20,6 @@ export const operations: readonly Operation[] = [
   { name: "trim", run: (stage) => trim(stage) },
   { name: "compact", run: (stage) => stage.compact() },
   { name: "retain", run: (stage) => retain(stage) },
-  { name: "compact", run: (stage) => compact(stage) },
   { name: "commit", run: (stage) => commit(stage) },
   { name: "create-topic", run: (stage) => createTopic(stage) },
   { name: "delete-topic", run: (stage) => deleteTopic(stage) },
@@ -87,13 +86,6 @@ function trim(stage: Stage): void {
 function retain(stage: Stage): void {
   stage.ledger.retained(stage.placeOf("old"));
   stage.broker.partition("old", 0)?.retain(stage.env.clock.wallMs() + 1_000);
-  stage.turn();
-}
-
-function compact(stage: Stage): void {
-  if (stage.topic("b") === undefined) return;
-  stage.ledger.compacted(stage.placeOf("b"));
-  stage.start(stage.broker.compactTopic({ name: "b" }));
   stage.turn();
 }
 

@@ -249,9 +249,12 @@ export class Stage {
     return this.env.run(openedStore(this.env).checkpoint());
   }
 
-  /** Compacts the topic whose records have a key, where it is still there. */
+  /** Compacts the topic whose records have a key, where it is still there: also a segment that holds nothing else, so that it goes. */
   async compact(): Promise<void> {
     if (this.topic(keyedTopic) === undefined) return;
+    this.append(keyedTopic, 1);
+    await this.checkpoint();
+    this.append(keyedTopic, 1);
     this.ledger.compacted(this.placeOf(keyedTopic));
     await this.env.run(this.broker.compactTopic({ name: keyedTopic }));
   }

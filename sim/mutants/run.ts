@@ -1,6 +1,7 @@
 // Breaks a copy of the product in one way after another, and runs the suite on it: npm run sim:mutants
 //
-// `--only "part of a name"` takes some of them, `--from 14` begins with the fourteenth. Every one must be caught.
+// `--only "part of a name"` takes some of them, `--from 14` begins with the fourteenth, and
+// `--steps 3` stops behind the third step of the suite. Every one must be caught.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,21 +12,31 @@ import { type Mutant, mutants } from "./list.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 /** Processor time of a step: on a busy machine one that is only slow must not count as one without an end. */
-const stepCpuSecondsMax = 150;
+const stepCpuSecondsMax = 120;
 
 /** From the cheapest to the dearest; the first that fails has caught it. */
 const suite: readonly (readonly string[])[] = [
   ["sim/crash/run.ts", "--first", "--only", "trim,trim"],
   ["sim/crash/run.ts", "--first", "--only", "roll,kill"],
   ["sim/crash/run.ts", "--first", "--only", "retain,checkpoint-named,kill"],
-  ["test/faults/run.ts", "--first", "--step", "5", "--damages", "300", "--sequences", "300"],
+  ["sim/crash/run.ts", "--first", "--only", "compact"],
+  ["sim/run.ts", "--first", "--seeds", "10"],
+  ["test/faults/run.ts", "--first", "--only", "calls"],
+  ["test/faults/run.ts", "--first", "--only", "model", "--sequences", "400"],
+  ["test/faults/run.ts", "--first", "--only", "bits", "--step", "37"],
+  ["test/faults/run.ts", "--first", "--only", "damage", "--damages", "300"],
   ["sim/run.ts", "--first", "--seeds", "60"],
   ["sim/crash/run.ts", "--first", "--length", "2"],
+  ["test/faults/run.ts", "--first", "--only", "bits", "--step", "5"],
   ["sim/run.ts", "--first", "--seeds", "400"],
 ];
 
 const { values: given } = parseArgs({
-  options: { only: { type: "string", default: "" }, from: { type: "string", default: "1" } },
+  options: {
+    only: { type: "string", default: "" },
+    from: { type: "string", default: "1" },
+    steps: { type: "string", default: "Infinity" },
+  },
 });
 /** Changes nothing, and must not be caught by what is cheap: else the copy itself is broken. */
 const control: Mutant = {
@@ -45,7 +56,7 @@ const chosen = mutants
 let caught = 0;
 for (const mutant of chosen) {
   const started = performance.now();
-  const by = catcherOf(mutant, suite);
+  const by = catcherOf(mutant, suite.slice(0, Number(given.steps)));
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   if (by !== undefined) caught++;
   say(`${by === undefined ? "SURVIVED" : "caught"} ${mutant.name}: ${seconds} s${by ?? ""}`);
