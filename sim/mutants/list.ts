@@ -27,6 +27,12 @@ export const mutants: readonly Mutant[] = [
     to: "for (const file of files) await file.file.sync();",
   },
   {
+    name: "forget to sync where the log goes on behind a checkpoint",
+    file: "src/storage/file-wal.ts",
+    from: "await this.file(fileNumber).file.sync();",
+    to: "",
+  },
+  {
     name: "forget names that a killed process left unsynced",
     file: "src/storage/file-wal.ts",
     from: "#isDirectoryUnsynced = true;\n  /** Settles",

@@ -1,5 +1,5 @@
 // Random sequences of operations on a store, against a model that keeps an array for each partition.
-import { MemoryDisk, SeededRandom } from "../../src/env/index.ts";
+import { MemoryDisk, seededFates, SeededRandom } from "../../src/env/index.ts";
 import type { PartitionLog } from "../../src/storage/index.ts";
 import { append, openStore, type OpenedStore, readAll, TOPIC } from "../fixtures/store.ts";
 import { untilSettled } from "./settle.ts";
@@ -24,6 +24,8 @@ interface ModelLog {
   readonly keys: (string | undefined)[];
   /** Offsets that a compaction has emptied. */
   readonly removed: Set<number>;
+  /** What the last checkpoint has. */
+  checkpointed: { readonly startOffset: number; readonly endOffset: number };
 }
 
 /** Plays one sequence; throws at the first difference. */
@@ -48,8 +50,13 @@ class Sequence {
     timestamps: [],
     keys: [],
     removed: new Set(),
+    checkpointed: { startOffset: 0, endOffset: 0 },
   }));
-  readonly #options: { readonly walFileBytes: number; readonly segmentBytes: number };
+  readonly #options: {
+    readonly walFileBytes: number;
+    readonly segmentBytes: number;
+    readonly durability: "fsync" | "os";
+  };
   #opened: OpenedStore | undefined;
   #nowMs = 1_000;
 
@@ -58,6 +65,7 @@ class Sequence {
     this.#options = {
       walFileBytes: 600 + random.below(3_000),
       segmentBytes: 300 + random.below(3_000),
+      durability: random.below(3) === 0 ? "os" : "fsync",
     };
   }
 
@@ -90,6 +98,12 @@ class Sequence {
     else await this.#restart(what === 10);
   }
 
+  /** All that was appended is as durable as it is to be: with `os` that is before any sync. */
+  async #settle(): Promise<void> {
+    if (this.#options.durability === "os") this.#world.store.flush();
+    else await untilSettled(this.#world);
+  }
+
   #append(partition: number, model: ModelLog): void {
     const recordCount = 1 + this.#random.below(4);
     this.#nowMs += this.#random.below(100);
@@ -106,17 +120,17 @@ class Sequence {
   }
 
   async #moveStart(log: PartitionLog, model: ModelLog): Promise<void> {
-    await untilSettled(this.#world);
+    await this.#settle();
     const { startOffset } = model;
     const target = startOffset + this.#random.below(model.timestamps.length - startOffset + 1);
     this.done.push(`delete ${log.partition} ${target}`);
     this.#world.store.moveStart(log, target);
-    await untilSettled(this.#world);
+    await this.#settle();
     model.startOffset = Math.max(startOffset, target);
   }
 
   async #retain(log: PartitionLog, model: ModelLog): Promise<void> {
-    await untilSettled(this.#world);
+    await this.#settle();
     const isByTime = this.#random.below(2) === 0;
     const retentionMs = isByTime ? this.#random.below(300) : Infinity;
     const retentionBytes = isByTime ? Infinity : this.#random.below(2_000);
@@ -132,13 +146,13 @@ class Sequence {
     if (!isByTime && moved > model.startOffset && sizeBytes < retentionBytes) {
       throw new Error("records were removed though there is room");
     }
-    await untilSettled(this.#world);
+    await this.#settle();
     model.startOffset = moved;
   }
 
   /** Of the records with one key the newest stays; with little memory for keys that takes several passes. */
   async #compact(log: PartitionLog, model: ModelLog): Promise<void> {
-    await untilSettled(this.#world);
+    await this.#settle();
     const keyBytesMax = this.#random.below(2) === 0 ? 1 << 20 : 100;
     this.done.push(`compact ${log.partition} ${keyBytesMax}`);
     const { env, store } = this.#world;
@@ -148,28 +162,62 @@ class Sequence {
       const isReplaced = key !== undefined && (newest.get(key) ?? 0) > offset;
       if (isReplaced && offset >= model.startOffset) model.removed.add(offset);
     }
+    this.#noteCheckpoint();
+  }
+
+  #noteCheckpoint(): void {
+    for (const model of this.#model) {
+      const { startOffset, timestamps } = model;
+      model.checkpointed = { startOffset, endOffset: timestamps.length };
+    }
   }
 
   async #checkpoint(): Promise<void> {
     this.done.push("checkpoint");
     await this.#world.env.run(this.#world.store.checkpoint());
+    this.#noteCheckpoint();
   }
 
   async #restart(isClean: boolean): Promise<void> {
-    await untilSettled(this.#world);
+    await this.#settle();
     const { env, store } = this.#world;
     const losesPower = this.#random.below(2) === 0;
     this.done.push(isClean ? "close" : losesPower ? "power" : "kill");
     if (isClean) await env.run(store.close());
-    await this.open(losesPower ? env.disk.crash(() => "lost") : env.disk.kill());
+    const isLossy = losesPower && !isClean && this.#options.durability === "os";
+    const fates = seededFates(this.#random.uint32());
+    await this.open(losesPower ? env.disk.crash(fates) : env.disk.kill());
+    if (isLossy) this.#forgetWhatWasLost();
     await this.compare();
+  }
+
+  /** With durability `os` the power takes what no checkpoint has, from the end. */
+  #forgetWhatWasLost(): void {
+    for (const [partition, model] of this.#model.entries()) {
+      const { startOffset, endOffset } = this.#log(partition);
+      const { checkpointed, timestamps, keys, removed } = model;
+      const isPossible =
+        endOffset >= checkpointed.endOffset &&
+        endOffset <= timestamps.length &&
+        startOffset >= checkpointed.startOffset &&
+        startOffset <= model.startOffset;
+      if (!isPossible) {
+        throw new Error(
+          `${partition}: [${startOffset}, ${endOffset}) is left of [${model.startOffset}, ${timestamps.length}); a checkpoint had [${checkpointed.startOffset}, ${checkpointed.endOffset})`,
+        );
+      }
+      model.startOffset = startOffset;
+      timestamps.length = endOffset;
+      keys.length = endOffset;
+      for (const offset of removed) if (offset >= endOffset) removed.delete(offset);
+    }
   }
 
   async #readSome(log: PartitionLog, model: ModelLog): Promise<void> {
     const { startOffset, timestamps } = model;
     const from = startOffset + this.#random.below(timestamps.length - startOffset + 1);
     this.done.push(`read ${log.partition} ${from}`);
-    await untilSettled(this.#world);
+    await this.#settle();
     const found = await readAll(log, { from, bytesMax: 1 + this.#random.below(500) });
     check(found, offsetsOf(model, from));
     const timestampMs = this.#nowMs - this.#random.below(400);
@@ -183,7 +231,7 @@ class Sequence {
   }
 
   async compare(): Promise<void> {
-    await untilSettled(this.#world);
+    await this.#settle();
     for (const [partition, model] of this.#model.entries()) {
       const { startOffset, timestamps } = model;
       const log = this.#log(partition);
