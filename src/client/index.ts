@@ -7,7 +7,7 @@
  * `src/client.ts`, and the command line comes in below it, at {@link Server}.
  */
 export { compactTopic } from "./compaction.ts";
-export { RemoteStore, type RemoteStoreOptions } from "./remote-store.ts";
+export { RemoteStore } from "./remote-store.ts";
 export { type OutgoingRecord, RemoteWriter } from "./remote-writer.ts";
-export { Server } from "./server.ts";
+export { type RemoteStoreOptions, Server } from "./server.ts";
 export { TopicStream } from "./topic-stream.ts";

@@ -25,11 +25,9 @@ import {
 import type { Platform } from "./platform.ts";
 import { type ReadSource, RemoteReader } from "./remote-reader.ts";
 import { RemoteTopic, RemoteTopicCore } from "./remote-topic.ts";
-import { Server, type ServerOptions } from "./server.ts";
+import { type RemoteStoreOptions, Server } from "./server.ts";
 import { TopicStream } from "./topic-stream.ts";
 import { webTexts } from "./web-texts.ts";
-
-export type RemoteStoreOptions = ServerOptions;
 
 export class RemoteStore implements Store {
   readonly url: string;

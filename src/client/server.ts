@@ -18,7 +18,7 @@ const ANSWER_MS_MAX = 30_000;
 
 const PATIENCE_MS = 60_000;
 
-export interface ServerOptions {
+export interface RemoteStoreOptions {
   /** How long a server that does not answer is asked again before a call fails with unreachable. Default one minute. */
   readonly patienceMs?: number | undefined;
   /** Go with every request. */
@@ -51,7 +51,7 @@ export class Server {
    */
   static async open(
     url: string,
-    options: ServerOptions & { readonly ending: AbortSignal },
+    options: RemoteStoreOptions & { readonly ending: AbortSignal },
     platform: Platform = webPlatform,
   ): Promise<Server> {
     const { ending, patienceMs = PATIENCE_MS, headers = {} } = options;
