@@ -70,7 +70,7 @@ export function sayCompared(ours: Measured, kafka: Measured): void {
     const [a, b] = [ours.medians[figure], kafka.medians[figure]];
     const times = timesBetter(figure, a, b);
     const text = `${number(a)} / ${number(b)}${unit === "" ? "" : ` ${unit}`}`;
-    return (times === undefined ? text : `${text}  x${times.toFixed(1)}`).padEnd(31);
+    return `${(times === undefined ? text : `${text}  x${times.toFixed(1)}`).padEnd(30)} `;
   };
   const first = workload.driver === "start" ? "startMs" : "rate";
   const cells = [
