@@ -179,7 +179,10 @@ class ServerProcess {
   }
 
   async #stop(signal: "SIGKILL" | "SIGTERM", place: Place): Promise<void> {
-    const died = this.#ending;
+    // A process may be gone before its end was told.
+    const { exitCode, signalCode } = this.#child;
+    const isGone = exitCode !== null || signalCode !== null;
+    const died = isGone ? await this.#ended : this.#ending;
     if (died === undefined) {
       this.#child.kill(signal);
       const how = await Promise.race([this.#ended, delay(endMsMax, "", { ref: false })]);
