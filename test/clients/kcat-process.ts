@@ -1,6 +1,7 @@
 // kcat as a child process: single runs and members of a group, and what they print.
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 
 const executable = "kcat";
 const runMsMax = 60_000;
@@ -42,13 +43,15 @@ export class Kcat {
   }
 
   /** One run to its end; gives its stdout. */
-  async run(args: readonly string[], input = ""): Promise<string> {
+  async run(args: readonly string[], input: string | Readable = ""): Promise<string> {
     const child = spawn(executable, ["-b", this.bootstrap, ...args], { timeout: runMsMax });
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-    child.stdin.on("error", () => undefined).end(input); // A child that died early says so by its exit code.
+    child.stdin.on("error", () => undefined); // A child that died early says so by its exit code.
+    if (typeof input === "string") child.stdin.end(input);
+    else input.pipe(child.stdin);
     const { promise, resolve, reject } = Promise.withResolvers<number | null>();
     child.on("error", reject).on("close", resolve);
     const code = await promise;

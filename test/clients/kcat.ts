@@ -1,5 +1,6 @@
 // kcat (librdkafka) against a server: node test/clients/kcat.ts HOST:PORT
 import assert from "node:assert/strict";
+import { PassThrough, type Readable } from "node:stream";
 
 import { quickGroups, startServer, until } from "../servers.ts";
 import {
@@ -126,14 +127,18 @@ await step("kill -9 twice while writing 10,000 records: none lost, none twice", 
   const lines = numbered(0, 10_000);
   // -E: a server that is gone for a while does not end it.
   const small = ["-E", "-X", "batch.num.messages=10", "-X", "max.in.flight=1", "-X", "linger.ms=0"];
-  const producing = produce(topic, lines, [...idempotent, ...small], mortal);
+  // Some is left to be written at each kill, however fast it goes.
+  const input = new PassThrough();
+  const producing = write(topic, input, [...idempotent, ...small], mortal);
   for (let kill = 1; kill <= 2; kill += 1) {
     const before = (await readAll(topic, mortal)).length;
+    input.write(textOf(lines.slice(4_000 * (kill - 1), 4_000 * kill)));
     const written = async (): Promise<boolean> => (await readAll(topic, mortal)).length > before;
     await until(`records arrive before kill ${kill}`, written);
     await server.kill("SIGKILL");
     await server.restart();
   }
+  input.end(textOf(lines.slice(8_000)));
   await producing;
   assertSame(await readAll(topic, mortal), lines);
 });
@@ -162,15 +167,26 @@ async function newTopic(kind: string, client = kcat): Promise<string> {
   return topic;
 }
 
-// oxlint-disable-next-line max-params -- what and how
-async function produce(
+function produce(
   topic: string,
   lines: readonly Line[],
   options: readonly string[] = [],
+): Promise<void> {
+  return write(topic, textOf(lines), options);
+}
+
+// oxlint-disable-next-line max-params -- what and how
+async function write(
+  topic: string,
+  input: string | Readable,
+  options: readonly string[],
   client = kcat,
 ): Promise<void> {
-  const input = lines.map(({ key, value }) => `${key}\t${value}\n`).join("");
   await client.run(["-P", "-t", topic, "-K", "\\t", ...options], input);
+}
+
+function textOf(lines: readonly Line[]): string {
+  return lines.map(({ key, value }) => `${key}\t${value}\n`).join("");
 }
 
 async function readAll(topic: string, client = kcat): Promise<readonly KcatRecord[]> {
