@@ -58,3 +58,8 @@ describe("damage at rest is named, or nothing is served from it", () => {
 test("random sequences leave what a naive model has", async () => {
   for (let seed = 1; seed <= 250; seed++) await playSequence(seed);
 });
+
+// A retention had begun a checkpoint, and the one asked for later was taken for the same.
+test("a checkpoint takes in what was written before it was asked for (sequence 15073)", async () => {
+  await playSequence(15_073);
+});

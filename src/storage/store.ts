@@ -340,11 +340,11 @@ export class Store {
   }
 
   /**
-   * Makes segments of all that was written, and a checkpoint; then the WAL before it goes.
+   * Makes segments of all that was written before the call, and a checkpoint; then the WAL before it goes.
    * @throws LogError `storage_full`, `storage_failed`, `data_corrupt`: nothing is lost, and it may be tried again.
    */
   checkpoint(): Promise<void> {
-    return this.#checkpointer.run();
+    return this.#checkpointer.runAnew();
   }
 
   /**
