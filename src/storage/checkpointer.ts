@@ -191,7 +191,7 @@ export class Checkpointer {
   /** Asks for a checkpoint in the background. */
   request(): void {
     if (this.#running !== undefined || this.#isStopped) return;
-    this.run().catch((error: unknown) => {
+    this.#begin().catch((error: unknown) => {
       this.#parts.env.events.error("a checkpoint failed; it will be tried again", {
         error: LogError.from(error).message,
       });
@@ -202,29 +202,21 @@ export class Checkpointer {
     });
   }
 
-  /** Waits for the one under way, or makes one. */
-  run(): Promise<void> {
-    this.#running ??= this.#runOne();
-    return this.#running;
-  }
-
-  /** Makes one that takes in all that was written before the call. */
-  async runAnew(): Promise<void> {
-    await this.#idle();
-    await this.run();
-  }
-
-  /** Makes one that writes runs anew, too. */
-  async rewrite(rewriting: Rewriting): Promise<void> {
-    await this.#idle();
-    if (this.#isStopped) throw new LogError("closed", "the store is closed");
-    this.#running = this.#runOne(rewriting);
-    await this.#running;
-  }
-
-  async #idle(): Promise<void> {
-    // Whoever asked for the one under way is told of its failure.
+  /**
+   * Makes one that takes in all that was written before the call, and writes runs anew where that is asked for.
+   * @throws LogError `closed` once it is stopped: the directory may be another store's by now.
+   */
+  async run(rewriting?: Rewriting): Promise<void> {
+    // Looked at again in the very turn in which it begins: others wait here, too. Whoever asked for the one
+    // under way is told of its failure.
     while (this.#running !== undefined) await this.#running.catch(() => undefined);
+    if (this.#isStopped) throw new LogError("closed", "the store is closed");
+    await this.#begin(rewriting);
+  }
+
+  #begin(rewriting?: Rewriting): Promise<void> {
+    this.#running = this.#runOne(rewriting);
+    return this.#running;
   }
 
   async #runOne(rewriting?: Rewriting): Promise<void> {

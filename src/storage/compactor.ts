@@ -168,7 +168,7 @@ class Job {
     const startMs = clock.monotonicMs();
     try {
       this.#refuseIfEnded();
-      if (this.#options.limits === undefined) await this.#parts.checkpointer.runAnew();
+      if (this.#options.limits === undefined) await this.#parts.checkpointer.run();
       for (let isDone = false; !isDone;) isDone = await this.#pass();
     } catch (thrown) {
       throw writeError(thrown, this.#parts.directory);
@@ -256,7 +256,7 @@ class Job {
     while (!portions.areDone) {
       this.#refuseIfEnded();
       this.#refuseWithoutRoom(portions.nextBytes());
-      await this.#parts.checkpointer.rewrite(portions);
+      await this.#parts.checkpointer.run(portions);
     }
   }
 

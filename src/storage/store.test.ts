@@ -231,6 +231,37 @@ describe("checkpoints and segments", () => {
     assert.deepEqual(await readAll(again.store.openLog(TOPIC, 0)), expected(0, log.endOffset));
   });
 
+  test("checkpoints that many ask for at once are made one after the other", async () => {
+    const opened = await openStore(undefined, { segmentBytes: 4 << 10, walFileBytes: 16 << 10 });
+    const { store, env } = opened;
+    const log = store.openLog(TOPIC, 0);
+    for (let round = 0; round < 6; round++) {
+      const asked: Promise<void>[] = [];
+      for (let i = 0; i < 4; i++) {
+        append(store, log, { recordCount: 20 });
+        asked.push(store.checkpoint());
+      }
+      await env.run(Promise.all(asked));
+    }
+    assert.equal(store.stats.checkpoints, 24);
+    assert.deepEqual(await readAll(log), expected(0, log.endOffset));
+    await env.run(store.close());
+    assert.deepEqual(verifyStore(env.disk, DIRECTORY, () => undefined).problems, []);
+  });
+
+  test("a checkpoint that waits for another is refused when the store is closed meanwhile", async () => {
+    const opened = await openStore();
+    const { store, env } = opened;
+    const log = store.openLog(TOPIC, 0);
+    append(store, log);
+    const first = store.checkpoint();
+    const second = assert.rejects(store.checkpoint(), { code: "closed" });
+    await env.run(Promise.all([store.close(), first, second]));
+    assert.equal(store.stats.checkpoints, 1);
+    const again = await openStore(env.disk.kill());
+    assert.deepEqual(await readAll(again.store.openLog(TOPIC, 0)), expected(0, 1));
+  });
+
   test("a checkpoint is made by itself when the WAL has grown enough", async () => {
     const opened = await openStore(undefined, { checkpointBytes: 100 << 10 });
     const log = opened.store.openLog(TOPIC, 0);

@@ -344,7 +344,7 @@ export class Store {
    * @throws LogError `storage_full`, `storage_failed`, `data_corrupt`: nothing is lost, and it may be tried again.
    */
   checkpoint(): Promise<void> {
-    return this.#checkpointer.runAnew();
+    return this.#checkpointer.run();
   }
 
   /**
