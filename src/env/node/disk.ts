@@ -28,10 +28,11 @@ import { takeLock } from "./lock.ts";
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 /**
- * Most bytes of one synchronous write. In larger ones the kernel takes larger blocks of memory for the
- * page cache, which a virtual machine has often handed back to its host: 1.6 against 2.3 ms of CPU a MB.
+ * Most bytes of one synchronous write. From twice 64 KiB on the kernel takes larger blocks of memory for the
+ * page cache, which a virtual machine has often handed back to its host: 1.6 against 2.3 ms of CPU a MB. A
+ * frame that is written when it has 64 KiB, plus a batch, still goes in one call: 815 against 880 ns a record of 1 KiB.
  */
-const WRITE_BYTES_MAX = 64 << 10;
+const WRITE_BYTES_MAX = 96 << 10;
 /** A removed file of this size is let go by another thread. */
 const LARGE_BYTES = 8 << 20;
 /** POSIX's IOV_MAX on every system that Node runs on: more parts in one call are an error. */
