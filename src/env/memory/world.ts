@@ -9,6 +9,8 @@ const WALL_START_MS = 1_767_225_600_000;
 
 /** Promises that hang on each other in a row longer than this are taken for waiting. */
 const MICROTASKS_A_TURN = 100;
+/** So many turns in which no timer is due may be one long row of steps; after more of them it is a deadlock. */
+const IDLE_TURNS_MAX = 100;
 
 /** An environment of which everything can be told and nothing surprises. */
 export interface MemoryEnv extends Env {
@@ -68,13 +70,14 @@ async function runWorld<T>(
     state.isSettled = true;
   };
   promise.then(settle, settle);
-  for (;;) {
+  for (let idleTurns = 0; ;) {
     for (let count = 0; count < MICROTASKS_A_TURN; count++) await Promise.resolve();
     if (state.isSettled) return promise;
     const due = timers.nextDueMs;
     if (timers.soonCount > 0) timers.runSoon();
     else if (due !== undefined) timers.advance(Math.max(due - clock.monotonicMs(), 0));
-    else throw new Error("nothing is left to run, and the promise has not settled");
+    else if (++idleTurns > IDLE_TURNS_MAX)
+      throw new Error("nothing is left to run, and the promise has not settled");
   }
 }
 
