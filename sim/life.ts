@@ -71,8 +71,14 @@ export class Life {
   }
 
   async open(plan: Plan): Promise<void> {
-    const { walFileBytes, segmentBytes, checkpointBatches } = plan;
-    setStoreSizes(this.env, { walFileBytes, segmentBytes, checkpointBatches });
+    const { walFileBytes, segmentBytes, segmentRecords, segmentMs, checkpointBatches } = plan;
+    setStoreSizes(this.env, {
+      walFileBytes,
+      segmentBytes,
+      segmentRecords,
+      segmentMs,
+      checkpointBatches,
+    });
     this.#broker = await Broker.open(this.env, {
       directory,
       durability: plan.durability,

@@ -16,6 +16,8 @@ export interface Plan {
   readonly recordBytesMax: number;
   readonly walFileBytes: number;
   readonly segmentBytes: number;
+  readonly segmentRecords: number;
+  readonly segmentMs: number;
   readonly checkpointBatches: number;
   /** One disk call in so many fails; 0 for none. */
   readonly failsOneIn: number;
@@ -56,5 +58,7 @@ export function planOf(seed: number): Plan {
     wireProducers: random.below(3),
     networkMsMax: oneOf([0, 5, 100]),
     networkFailsOneIn: oneOf([0, 8, 60]),
+    segmentRecords: oneOf([Infinity, Infinity, 10, 200]),
+    segmentMs: oneOf([Infinity, Infinity, 30, 1_000]),
   };
 }

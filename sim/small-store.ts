@@ -9,6 +9,8 @@ export type StoreSizes = Pick<
   StoreOptions,
   | "walFileBytes"
   | "segmentBytes"
+  | "segmentRecords"
+  | "segmentMs"
   | "checkpointBytes"
   | "checkpointBatches"
   | "checkpointMs"

@@ -10,7 +10,7 @@ import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 
-import { LogError, open } from "../src/index.ts";
+import { type FileLimits, LogError, open, openLog } from "../src/index.ts";
 
 const root = mkdtempSync(join(tmpdir(), "cordwood-library-"));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -47,6 +47,37 @@ test("nothing is removed after seven days, or ever, unless the program says so",
   while ((await short.offsets())[0]?.startOffset === 0) await turn();
   assert.deepEqual(await old.offsets(), [{ partition: 0, startOffset: 0, endOffset: 1 }]);
 });
+
+/** Opens, appends 5 MB of records that are 10 s apart, and tells how many segments that makes. */
+const segmentCounts = {
+  async open(files: FileLimits): Promise<number> {
+    await using store = await open("memory:", { files });
+    const topic = await store.topic("t");
+    for (const timestamp of times) await topic.append(quarterMegabyte, { timestamp });
+    await store.checkpoint();
+    return (await store.stats()).store.segments;
+  },
+  async openLog(files: FileLimits): Promise<number> {
+    await using log = await openLog("memory:", { files });
+    for (const timestamp of times) log.append(quarterMegabyte, { timestamp });
+    await log.checkpoint();
+    return log.stats().segments;
+  },
+};
+const times = Array.from({ length: 20 }, (_, n) => n * 10_000);
+const quarterMegabyte = new Uint8Array(250_000);
+
+for (const [name, segmentCount] of Object.entries(segmentCounts)) {
+  test(`segments of ${name} end by records and by time, and limits that are none are refused`, async () => {
+    // One of what was appended, one of what the store keeps for itself.
+    assert.equal(await segmentCount({}), 2);
+    assert.equal(await segmentCount({ segmentRecords: 4 }), 6);
+    assert.equal(await segmentCount({ segmentMs: 20_000 }), 11);
+    for (const field of ["segmentBytes", "segmentRecords", "segmentMs"]) {
+      await assert.rejects(segmentCount({ [field]: 0 }), hasCode("invalid_argument", field));
+    }
+  });
+}
 
 test("a directory that another process writes, or that is none of ours, is refused by name", async () => {
   const directory = join(root, "taken");

@@ -1,7 +1,7 @@
 /** The engine of the server, opened inside a program. */
 import { Broker, type OpenTopic } from "../broker/index.ts";
 import { type Env, MemoryDisk } from "../env/index.ts";
-import { invariant, type LogError } from "../errors/index.ts";
+import { invariant, LogError } from "../errors/index.ts";
 import { MetricRegistry } from "../metrics/index.ts";
 import type { Codec } from "../records/index.ts";
 import { type NewTopicOptions, topicSettings, vouched } from "../values/index.ts";
@@ -12,6 +12,14 @@ import { storePlace } from "./store-url.ts";
 export interface FileLimits {
   /** A segment is closed at this size. Default 64 MiB. */
   readonly segmentBytes?: number | undefined;
+  /** A segment never has more records, but for a batch that has more by itself. Default: no limit. */
+  readonly segmentRecords?: number | undefined;
+  /**
+   * No segment that a partition has for itself goes on past a multiple of this time since 1970, and
+   * small ones are merged with those of the same span only; the time is that of the records. Retention
+   * by age lets whole spans go. Default 7 days.
+   */
+  readonly segmentMs?: number | undefined;
   /** A file of the write-ahead log is left for a new one at this size. Default 64 MiB. */
   readonly walFileBytes?: number | undefined;
   /** Segments are made, and the write-ahead log let go, when it has grown by this much, and from a quarter of it on as soon as little is written. Default 1 GiB. */
@@ -46,13 +54,14 @@ const MEMORY_DIRECTORY = "/memory";
 /** No client of a network comes to a store that is in a program. */
 const nobody = { host: "localhost", port: 0 };
 
-/** @throws LogError as `storePlace`, and directory_in_use, directory_not_writable, format_unknown, format_newer, data_corrupt, invalid_config. */
+/** @throws LogError as `storePlace`, and invalid_argument, directory_in_use, directory_not_writable, format_unknown, format_newer, data_corrupt, invalid_config. */
 export async function openEngine(
   machine: Env,
   url: string,
   options: EngineOptions,
 ): Promise<Engine> {
   const place = storePlace(url);
+  refuseUnusable(options.files ?? {});
   const isMemory = place.kind === "memory";
   const clock =
     options.clock === undefined
@@ -90,6 +99,13 @@ export async function ensureTopic(
   const topic = broker.topicNamed(name);
   invariant(topic !== undefined, "a topic that was made is there");
   return topic;
+}
+
+function refuseUnusable(files: FileLimits): void {
+  for (const [name, limit] of Object.entries(files)) {
+    if (limit === undefined || limit > 0) continue;
+    throw new LogError("invalid_argument", `files.${name} is ${limit}; give a number above 0`);
+  }
 }
 
 /** What has a value, because an absent limit and an undefined one are not the same to the store. */

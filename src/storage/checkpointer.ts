@@ -20,12 +20,14 @@ import { writeError } from "./io-errors.ts";
 import { type MergeSource, mergeSources, segmentsToMerge } from "./merge.ts";
 import type { PartitionLog } from "./partition-log.ts";
 import type { FetchedBytes } from "./read.ts";
-import { type Run, segmentNumberOf } from "./segment.ts";
+import { type Run, type SegmentLimits, segmentNumberOf } from "./segment.ts";
 import { type RunSource, SegmentBuild } from "./segment-build.ts";
 import type { SegmentTable } from "./segment-table.ts";
 import { walAddress } from "./wal-file.ts";
 
 const SEGMENT_BYTES = 64 << 20;
+/** As Kafka's `segment.ms`. */
+const SEGMENT_MS = 7 * 24 * 60 * 60_000;
 /** A partition with fewer new bytes than this shares a segment with others of its kind. */
 const OWN_SEGMENT_BYTES_MIN = 4 << 20;
 const COPY_BYTES = 1 << 20;
@@ -97,6 +99,7 @@ export class Checkpointer {
   /** The checkpoint that the store was opened from. */
   readonly opened: Checkpoint | undefined;
   readonly #parts: CheckpointerParts;
+  readonly #limits: SegmentLimits;
   readonly #attachments = new Map<string, () => Uint8Array>();
   /** How many runs of each segment are referred to. */
   readonly #liveRuns = new Map<number, number>();
@@ -115,6 +118,11 @@ export class Checkpointer {
 
   constructor(parts: CheckpointerParts) {
     this.#parts = parts;
+    this.#limits = {
+      bytes: parts.options.segmentBytes ?? SEGMENT_BYTES,
+      records: parts.options.segmentRecords ?? Infinity,
+      ms: parts.options.segmentMs ?? SEGMENT_MS,
+    };
     this.opened = parts.last;
     this.#checkpointNumber = parts.last?.checkpointNumber ?? 0;
     this.#nextSegmentNumber = parts.last?.nextSegmentNumber ?? 1;
@@ -342,7 +350,7 @@ export class Checkpointer {
     const merges: Merges = new Map();
     const chosen = segmentsToMerge(
       logs.flatMap((one) => one.runs),
-      this.#parts.options.segmentBytes ?? SEGMENT_BYTES,
+      this.#limits,
     );
     if (chosen.size === 0) return merges;
     for (const { log } of logs) {
@@ -356,12 +364,12 @@ export class Checkpointer {
     logs: readonly CutLog[],
     merges: Merges,
   ): Promise<ReadonlyMap<number, number>> {
-    const { env, held, options, host, segments } = this.#parts;
+    const { env, held, host, segments } = this.#parts;
     const build = new SegmentBuild({
       disk: env.disk,
       directory: held.paths.segments,
       storeId: host.storeId,
-      segmentBytes: options.segmentBytes ?? SEGMENT_BYTES,
+      limits: this.#limits,
       nextNumber: () => this.#nextSegmentNumber++,
     });
     try {

@@ -18,6 +18,13 @@ export interface StoreOptions {
   readonly walFileBytes?: number;
   /** A segment is closed at this size. Default 64 MiB. */
   readonly segmentBytes?: number;
+  /** A segment never has more records, but for a batch that has more by itself. Default: no limit. */
+  readonly segmentRecords?: number;
+  /**
+   * What is written into segments, and merged, is kept apart by the time of the records, at multiples
+   * of this since 1970: retention by age lets whole runs go. Default 7 days.
+   */
+  readonly segmentMs?: number;
   /** A checkpoint is made when the WAL grew by this much, and from a quarter of it on as soon as little is written. Default 1 GiB. */
   readonly checkpointBytes?: number;
   /** The same for batches in the WAL: it bounds the time of a restart. Default 500,000. */

@@ -2,13 +2,14 @@
  * Merges small segments, so that a partition with a trickle does not end as a thousand runs.
  *
  * Segments are taken by size class, eight at a time, so a byte is rewritten once a class: a store
- * rewrites it two or three times in its life. A segment that is half full or more is left alone.
+ * rewrites it two or three times in its life. A segment that is half full or more is left alone, and
+ * only those of one span of time are merged: what is old must be able to go without what is new.
  */
 import { invariant } from "../errors/index.ts";
 import type { PartitionLog } from "./partition-log.ts";
 import type { RunSource, SegmentBatches } from "./segment-build.ts";
 import type { SegmentTable } from "./segment-table.ts";
-import type { Run } from "./segment.ts";
+import { type Run, type SegmentLimits, timeSpanOf } from "./segment.ts";
 
 /** Segments of one size class that are merged together. */
 const MERGE_COUNT = 8;
@@ -18,29 +19,42 @@ const READ_BYTES = 1 << 20;
 interface Mergeable {
   readonly segmentNumber: number;
   bytes: number;
+  /** Offsets, of which compaction may have left fewer records. */
+  offsets: number;
+  maxTimestamp: number;
 }
 
-/**
- * The numbers of segments to merge now; empty where it does not pay yet.
- * `segmentBytes` is the size at which a segment is closed.
- */
-export function segmentsToMerge(runs: Iterable<Run>, segmentBytes: number): Set<number> {
+/** The numbers of segments to merge now; empty where it does not pay yet. */
+export function segmentsToMerge(runs: Iterable<Run>, limits: SegmentLimits): Set<number> {
+  const classes = new Map<string, Set<number>>();
+  for (const segment of segmentsOf(runs)) {
+    const { segmentNumber, bytes, offsets } = segment;
+    if (bytes >= limits.bytes / 2 || offsets >= limits.records / 2) continue;
+    const size = Math.max(1, bytes / SMALLEST_CLASS_BYTES);
+    const sizeClass = Math.floor(Math.log2(size) / Math.log2(MERGE_COUNT));
+    const key = `${timeSpanOf(segment, limits.ms)}/${sizeClass}`;
+    const members = classes.get(key) ?? new Set();
+    classes.set(key, members.add(segmentNumber));
+  }
+  for (const members of classes.values()) if (members.size >= MERGE_COUNT) return members;
+  return new Set();
+}
+
+function segmentsOf(runs: Iterable<Run>): Iterable<Mergeable> {
   const segments = new Map<number, Mergeable>();
-  for (const { segmentNumber, sizeBytes } of runs) {
-    const segment = segments.get(segmentNumber) ?? { segmentNumber, bytes: 0 };
+  for (const { segmentNumber, sizeBytes, baseOffset, endOffset, maxTimestamp } of runs) {
+    const segment = segments.get(segmentNumber) ?? {
+      segmentNumber,
+      bytes: 0,
+      offsets: 0,
+      maxTimestamp,
+    };
     segment.bytes += sizeBytes;
+    segment.offsets += endOffset - baseOffset;
+    segment.maxTimestamp = Math.max(segment.maxTimestamp, maxTimestamp);
     segments.set(segmentNumber, segment);
   }
-  const classes: number[][] = [];
-  for (const { segmentNumber, bytes } of segments.values()) {
-    if (bytes >= segmentBytes / 2) continue;
-    const size = Math.max(1, bytes / SMALLEST_CLASS_BYTES);
-    (classes[Math.floor(Math.log2(size) / Math.log2(MERGE_COUNT))] ??= []).push(segmentNumber);
-  }
-  for (const members of classes) {
-    if (members !== undefined && members.length >= MERGE_COUNT) return new Set(members);
-  }
-  return new Set();
+  return segments.values();
 }
 
 /** Consecutive runs of one log, to be written again as one. */

@@ -1,6 +1,6 @@
 /** Turns batches into segments: large runs get files of their own, small ones share. */
 import type { Disk } from "../env/index.ts";
-import { type RunTarget, SegmentWriter } from "./segment.ts";
+import { type RunTarget, type SegmentLimits, SegmentWriter } from "./segment.ts";
 
 /** Whole batches for a segment, whose memory is given back when they are written. */
 export interface SegmentBatches {
@@ -20,8 +20,7 @@ interface BuildOptions {
   readonly disk: Disk;
   readonly directory: string;
   readonly storeId: string;
-  /** A segment is closed when it reached this size. */
-  readonly segmentBytes: number;
+  readonly limits: SegmentLimits;
   readonly nextNumber: () => number;
 }
 
@@ -30,6 +29,8 @@ export class SegmentBuild {
   /** Size of each finished segment, by number. */
   readonly #finished = new Map<number, number>();
   #writer: SegmentWriter | undefined;
+  /** Whose run is open in the segment. */
+  #source: RunSource | undefined;
 
   constructor(options: BuildOptions) {
     this.#options = options;
@@ -38,30 +39,40 @@ export class SegmentBuild {
   /** Writes segments that hold nothing else. */
   async addOwn(source: RunSource): Promise<void> {
     await this.closeSegment();
-    await this.addShared(source);
+    await this.#add(source, true);
     await this.closeSegment();
   }
 
   /** Adds a run to the open segment, and goes on in a new one where that is full. */
   async addShared(source: RunSource): Promise<void> {
-    let isStarted = false;
+    await this.#add(source, false);
+  }
+
+  async #add(source: RunSource, isOwn: boolean): Promise<void> {
     for (let batches = await source.next(); batches; batches = await source.next()) {
       try {
-        const isFull = (this.#writer?.sizeBytes ?? 0) >= this.#options.segmentBytes;
-        if (isFull) await this.closeSegment();
-        const writer = (this.#writer ??= this.#begin());
-        if (isFull || !isStarted || batches.startsRun === true) writer.startRun(source);
-        isStarted = true;
-        await writer.append(batches.bytes);
+        await this.#write(source, batches, isOwn);
       } finally {
         batches.release();
       }
     }
   }
 
-  #begin(): SegmentWriter {
-    const { disk, directory, storeId, nextNumber } = this.#options;
-    return new SegmentWriter(disk, directory, { storeId, segmentNumber: nextNumber() });
+  async #write(source: RunSource, batches: SegmentBatches, isOwn: boolean): Promise<void> {
+    const { bytes, startsRun = false } = batches;
+    for (let at = 0; at < bytes.length;) {
+      const writer = (this.#writer ??= this.#begin(isOwn));
+      if (this.#source !== source || (startsRun && at === 0)) writer.startRun(source);
+      this.#source = source;
+      at += await writer.append(bytes.subarray(at));
+      if (at < bytes.length) await this.closeSegment();
+    }
+  }
+
+  #begin(isOwn: boolean): SegmentWriter {
+    const { disk, directory, storeId, limits, nextNumber } = this.#options;
+    const identity = { storeId, segmentNumber: nextNumber() };
+    return new SegmentWriter(disk, directory, identity, { limits, isOwn });
   }
 
   /** The next run goes to a new segment. */
@@ -70,6 +81,7 @@ export class SegmentBuild {
     if (writer === undefined) return;
     await writer.finish();
     this.#writer = undefined;
+    this.#source = undefined;
     this.#finished.set(writer.segmentNumber, writer.sizeBytes);
   }
 

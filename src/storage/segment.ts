@@ -40,6 +40,26 @@ export interface Run {
   readonly indexCount: number;
 }
 
+/** Where a segment, or a run in it, ends. A batch that is beyond a limit by itself has a segment of its own. */
+export interface SegmentLimits {
+  /** A segment that has these bytes gets no further batch. */
+  readonly bytes: number;
+  /** A segment never has more records. */
+  readonly records: number;
+  /** No run goes on past a multiple of this time since 1970, so that retention by age finds runs that are old as a whole. */
+  readonly ms: number;
+}
+
+const UNLIMITED: SegmentLimits = { bytes: Infinity, records: Infinity, ms: Infinity };
+
+/** The span of time, counted in multiples of `ms` since 1970, in which a batch or a run ends. */
+export function timeSpanOf(
+  { maxTimestamp }: { readonly maxTimestamp: number },
+  ms: number,
+): number {
+  return Math.floor(maxTimestamp / ms);
+}
+
 /** What one batch adds to the sum of its run, modulo 2^32. */
 export function batchSum(batch: {
   readonly crc: number;
@@ -87,18 +107,36 @@ interface OpenRun {
   readonly index: { baseOffset: number; position: number; maxTimestamp: number }[];
 }
 
+interface WriterOptions {
+  readonly limits?: SegmentLimits;
+  /** Where a run ends for its age the segment does, too: it holds one partition, and goes when that run may. */
+  readonly isOwn?: boolean;
+}
+
 /** Writes one segment, front to back, and syncs it. */
 export class SegmentWriter {
   readonly path: string;
   readonly #identity: SegmentIdentity;
+  readonly #limits: SegmentLimits;
+  readonly #isOwn: boolean;
   readonly #file: DiskFile;
   readonly #done: OpenRun[] = [];
   readonly #header = new BatchHeader();
   #run: OpenRun | undefined;
   #position = SEGMENT_HEADER_BYTES;
+  #batchCount = 0;
+  #recordCount = 0;
 
-  constructor(disk: Disk, directory: string, identity: SegmentIdentity) {
+  // oxlint-disable-next-line max-params -- a place, and what goes there
+  constructor(
+    disk: Disk,
+    directory: string,
+    identity: SegmentIdentity,
+    { limits = UNLIMITED, isOwn = false }: WriterOptions = {},
+  ) {
     this.#identity = identity;
+    this.#limits = limits;
+    this.#isOwn = isOwn;
     this.path = `${directory}/${segmentFileName(identity.segmentNumber)}`;
     // A number that was used by a build that did not finish may still have its file.
     if (disk.exists(this.path)) disk.remove(this.path);
@@ -120,22 +158,47 @@ export class SegmentWriter {
     this.#run = openRun(target, this.#position);
   }
 
-  /** Adds whole batches to the run. `bytes` belong to the call until it settles. */
-  async append(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length;) {
-      this.#header.read(bytes, at);
-      this.#note(this.#position + at);
-      at += this.#header.sizeBytes;
-      invariant(at <= bytes.length, "a segment is made of whole batches");
+  /**
+   * Adds whole batches to the run until the segment ends, and returns their bytes: the others belong
+   * to the next one. `bytes` belong to the call until it settles.
+   */
+  async append(bytes: Uint8Array): Promise<number> {
+    let taken = 0;
+    while (taken < bytes.length) {
+      this.#header.read(bytes, taken);
+      if (this.#isBeyond(this.#position + taken)) break;
+      this.#note(this.#position + taken);
+      taken += this.#header.sizeBytes;
+      invariant(taken <= bytes.length, "a segment is made of whole batches");
     }
-    await this.#file.writeAsync([bytes], this.#position);
-    this.#position += bytes.length;
+    await this.#file.writeAsync([bytes.subarray(0, taken)], this.#position);
+    this.#position += taken;
+    return taken;
+  }
+
+  /** Whether the segment ends before the batch of `#header`. */
+  #isBeyond(filePosition: number): boolean {
+    if (this.#batchCount === 0) return false;
+    const { bytes, records } = this.#limits;
+    return (
+      filePosition >= bytes ||
+      this.#recordCount + this.#header.recordCount > records ||
+      (this.#isOwn && this.#run !== undefined && this.#isNewer(this.#run))
+    );
+  }
+
+  /** Whether the batch of `#header` is too new for the run. A late one is not: it goes when the run does. */
+  #isNewer(run: OpenRun): boolean {
+    const { ms } = this.#limits;
+    return run.batchCount > 0 && timeSpanOf(this.#header, ms) > timeSpanOf(run, ms);
   }
 
   /** The batch of `#header` goes to `filePosition`. */
   #note(filePosition: number): void {
     const header = this.#header;
-    const run = this.#runFor(header.leaderEpoch, filePosition);
+    const run = this.#runFor(filePosition);
+    this.#batchCount++;
+    this.#recordCount += header.recordCount;
     const position = filePosition - run.position;
     if (run.batchCount === 0) {
       run.baseOffset = header.baseOffset;
@@ -157,11 +220,12 @@ export class SegmentWriter {
     }
   }
 
-  /** The open run, or where the leader epoch changes a new one of the same partition. */
-  #runFor(leaderEpoch: number, filePosition: number): OpenRun {
+  /** The open run, or a new one of the same partition where the leader epoch changes or the run would get too long. */
+  #runFor(filePosition: number): OpenRun {
     const run = this.#run;
     invariant(run !== undefined, "batches belong to a run");
-    if (run.batchCount === 0 || run.leaderEpoch === leaderEpoch) return run;
+    const isSameEpoch = run.leaderEpoch === this.#header.leaderEpoch;
+    if (run.batchCount === 0 || (isSameEpoch && !this.#isNewer(run))) return run;
     this.#endRun();
     this.#run = openRun(run.target, filePosition);
     return this.#run;

@@ -18,6 +18,7 @@ import { diskError, MemoryDisk, type MemoryEnv, memoryEnv, seededFates } from ".
 import { LogError } from "../errors/index.ts";
 import { BatchHeader, patchBatch } from "../records/index.ts";
 import { verifyStore } from "./inspect.ts";
+import type { PartitionLog } from "./partition-log.ts";
 import { Store } from "./store.ts";
 
 const isCode =
@@ -50,6 +51,23 @@ function overwrite(disk: MemoryDisk, path: string, position: number, bytes: Uint
   const file = disk.open(`${DIRECTORY}/${path}`, "write");
   file.write([bytes], position);
   file.close();
+}
+
+/** What the segments have of these logs. */
+function segmentsOf(
+  logs: readonly PartitionLog[],
+): { readonly batches: number; readonly records: number }[] {
+  const segments = new Map<number, { batches: number; records: number }>();
+  for (const { segmentNumber, batchCount, baseOffset, endOffset } of logs.flatMap(
+    (log) => log.runs,
+  )) {
+    const { batches, records } = segments.get(segmentNumber) ?? { batches: 0, records: 0 };
+    segments.set(segmentNumber, {
+      batches: batches + batchCount,
+      records: records + endOffset - baseOffset,
+    });
+  }
+  return [...segments.values()];
 }
 
 describe("a store", () => {
@@ -351,6 +369,79 @@ describe("checkpoints and segments", () => {
       assert.deepEqual(await readAll(recovered), expected(0, log.endOffset));
     }
     assert.ok((logs[0]?.runs.length ?? 0) <= 8, `${logs[0]?.runs.length} runs`);
+  });
+
+  test("a segment never has more records than segmentRecords, merged or not, but for a larger batch", async () => {
+    const opened = await openStore(undefined, { segmentRecords: 100 });
+    const { store, env } = opened;
+    const logs = [0, 1].map((partition) => store.openLog(TOPIC, partition));
+    const sizes = [1, 7, 30, 64, 130, 100, 3];
+    for (let round = 0; round < 40; round++) {
+      for (const [i, log] of logs.entries()) {
+        append(store, log, { recordCount: sizes[(round + i) % sizes.length] ?? 1 });
+      }
+      if (round % 2 === 0) await env.run(store.checkpoint());
+    }
+    await env.run(store.checkpoint());
+    const full = segmentsOf(logs).filter(({ records }) => records > 100);
+    assert.ok(full.length > 5 && full.every(({ batches }) => batches === 1), JSON.stringify(full));
+    const small = segmentsOf(logs).filter(({ records }) => records < 50);
+    assert.ok(small.length <= 8, "small ones are merged");
+    const made = store.stats.segments;
+    for (let round = 0; round < 3; round++) await env.run(store.checkpoint());
+    assert.equal(store.stats.segments, made, "what is half full is not written again");
+    for (const log of logs) assert.deepEqual(await readAll(log), expected(0, log.endOffset));
+    assert.deepEqual(verifyStore(env.disk, DIRECTORY, () => undefined).problems, []);
+  });
+
+  test("runs end at multiples of segmentMs, where a partition has a segment for itself that ends, too", async () => {
+    const opened = await openStore(undefined, { segmentMs: 1_000 });
+    const { store, env } = opened;
+    const large = store.openLog(TOPIC, 0);
+    const small = [1, 2, 3].map((partition) => store.openLog(TOPIC, partition));
+    for (let i = 0; i < 450; i++) append(store, large, { recordCount: 1_000, timestampMs: i * 10 });
+    for (const log of small) {
+      for (const timestampMs of [300, 1_700, 1_800, 900, 3_000])
+        append(store, log, { timestampMs });
+    }
+    await env.run(store.checkpoint());
+    assert.deepEqual(
+      large.runs.map((run) => run.maxTimestamp),
+      [990, 1_990, 2_990, 3_990, 4_490],
+    );
+    assert.equal(segmentsOf([large]).length, 5);
+    // One file for all, however many ends they have; a record that came late stays among its neighbours.
+    assert.equal(segmentsOf(small).length, 1);
+    for (const log of small) {
+      assert.deepEqual(
+        log.runs.map((run) => [run.baseOffset, run.endOffset, run.maxTimestamp]),
+        [
+          [0, 1, 300],
+          [1, 4, 1_800],
+          [4, 5, 3_000],
+        ],
+      );
+    }
+    const logs = [large, ...small];
+    for (const log of logs) {
+      assert.deepEqual(await readAll(log, { bytesMax: 1 << 20 }), expected(0, log.endOffset));
+    }
+    assert.deepEqual(verifyStore(env.disk, DIRECTORY, () => undefined).problems, []);
+  });
+
+  test("a partition with a trickle keeps what its retention says and segmentMs more, not what is merged for ever", async () => {
+    const dayMs = 86_400_000;
+    const opened = await openStore();
+    const { store, env } = opened;
+    const log = store.openLog(TOPIC, 0);
+    for (let day = 0; day < 100; day++) {
+      append(store, log, { timestampMs: day * dayMs });
+      await env.run(store.checkpoint());
+      store.retain(log, { nowMs: day * dayMs, retentionMs: 10 * dayMs });
+      assert.ok(log.endOffset - log.startOffset <= 10 + 7 + 1, `${log.startOffset} on day ${day}`);
+      assert.ok(log.startOffset <= Math.max(0, day - 10), `${log.startOffset} on day ${day}`);
+    }
+    assert.ok(log.runs.length < 18, `${log.runs.length} runs of 18 days`);
   });
 
   test("retention moves the start past old runs, and their files go", async () => {
