@@ -16,10 +16,13 @@ after(async () => {
 });
 let count = 0;
 
-storeContract({ name: "memory:", open: () => open("memory:") });
+/** Retention is waited for. */
+const settings = { "log.retention.check.interval.ms": "20" };
+
+storeContract({ name: "memory:", open: () => open("memory:", { settings }) });
 storeContract({
   name: "file:",
-  open: () => open(`file:${join(root, String(count++))}`),
+  open: () => open(`file:${join(root, String(count++))}`, { settings }),
 });
 storeContract({
   name: "http:",
@@ -28,6 +31,7 @@ storeContract({
     server = await startServer({
       directory: join(root, String(count++)),
       durability: "os",
+      settings: new Map(Object.entries(settings)),
       kafka: { port: 0 },
       http: { port: 0 },
     });

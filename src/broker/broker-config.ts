@@ -51,5 +51,6 @@ export const internalPolicy: TopicPolicy = {
   isCompacted: false,
   retentionMs: undefined,
   retentionBytes: undefined,
+  retentionRecords: undefined,
   batchBytesMax: 16 << 20,
 };

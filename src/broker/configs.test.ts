@@ -59,6 +59,29 @@ test("settings survive a restart and hold for partitions at once", async () => {
   }
 });
 
+test("records are kept by count where a topic says so, also after a restart", async () => {
+  const world = await BrokerWorld.open();
+  await world.createTopic("orders");
+  const name = "cordwood.retention.records";
+  const counts = (at: BrokerWorld): unknown => [
+    settingOf(at, "topic", "orders", name)?.value,
+    at.broker.topicNamed("orders")?.policy.retentionRecords,
+  ];
+  assert.deepEqual(counts(world), ["-1", undefined]);
+  for (const value of ["-2", "many", "1.5"]) {
+    const [changed] = await world.run(
+      world.broker.alterConfigs([
+        { kind: "topic", name: "orders", changes: [{ kind: "set", name, value }] },
+      ]),
+    );
+    assert.equal(changed?.errorCode, "invalid_config");
+    assert.match(changed.errorMessage ?? "", /"cordwood.retention.records" = .*an integer from -1/);
+  }
+  await alter(world, "topic", "orders", { kind: "set", name, value: "3" });
+  assert.deepEqual(counts(world), ["3", 3]);
+  assert.deepEqual(counts(await world.killAndOpen()), ["3", 3]);
+});
+
 test("lists are added to and taken from", async () => {
   const world = await BrokerWorld.open();
   await world.createTopic("orders");

@@ -167,6 +167,7 @@ test("the policy of a topic without settings is the default one", () => {
     },
     retentionMs: 604_800_000,
     retentionBytes: undefined,
+    retentionRecords: undefined,
     batchBytesMax: 1_048_588,
     timestampType: "create-time",
     timestampBeforeMsMax: Number.MAX_SAFE_INTEGER,
@@ -187,6 +188,7 @@ test("the policy follows every setting that is said to be used", () => {
     ["message.timestamp.type", "LogAppendTime"],
     ["message.timestamp.before.max.ms", "12"],
     ["message.timestamp.after.max.ms", "13"],
+    ["cordwood.retention.records", "14"],
   ]);
   assert.deepEqual(
     topicSettings.rows.filter(({ isUsed }) => isUsed).map(({ name }) => name),
@@ -198,6 +200,7 @@ test("the policy follows every setting that is said to be used", () => {
     compaction: { deleteRetentionMs: 7, lagMinMs: 8, lagMaxMs: 9, dirtyRatioMin: 0.25 },
     retentionMs: undefined,
     retentionBytes: 10,
+    retentionRecords: 14,
     batchBytesMax: 11,
     timestampType: "log-append-time",
     timestampBeforeMsMax: 12,

@@ -98,6 +98,8 @@ export interface TopicPolicy {
   readonly retentionMs: number | undefined;
   /** Of each partition; undefined is without limit. */
   readonly retentionBytes: number | undefined;
+  /** Of each partition, the newest so many offsets; undefined is without limit. */
+  readonly retentionRecords: number | undefined;
   /** Largest batch as sent, in bytes. */
   readonly batchBytesMax: number;
   readonly timestampType: "create-time" | "log-append-time";
@@ -117,6 +119,7 @@ export function topicPolicy(layers: SettingLayers): TopicPolicy {
   const policies = topicSettings.list("cleanup.policy", values);
   const retentionMs = topicSettings.number("retention.ms", values);
   const retentionBytes = topicSettings.number("retention.bytes", values);
+  const retentionRecords = topicSettings.number("cordwood.retention.records", values);
   const timestampType = topicSettings.text("message.timestamp.type", values);
   return {
     isTrimmed: policies.includes("delete"),
@@ -129,6 +132,7 @@ export function topicPolicy(layers: SettingLayers): TopicPolicy {
     },
     retentionMs: retentionMs < 0 ? undefined : retentionMs,
     retentionBytes: retentionBytes < 0 ? undefined : retentionBytes,
+    retentionRecords: retentionRecords < 0 ? undefined : retentionRecords,
     batchBytesMax: topicSettings.number("max.message.bytes", values),
     timestampType: timestampType === "LogAppendTime" ? "log-append-time" : "create-time",
     timestampBeforeMsMax: topicSettings.number("message.timestamp.before.max.ms", values),

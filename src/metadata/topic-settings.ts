@@ -5,7 +5,7 @@ const int64Max = "9223372036854775807";
 const minuteMs = 60_000;
 const hourMs = 3_600_000;
 
-/** The settings of a topic: names, types, defaults and ranges as Kafka 4 has them. */
+/** The settings of a topic: names, types, defaults and ranges as Kafka 4 has them, but for those that begin with `cordwood`. */
 export const topicSettingRows: readonly Setting[] = [
   used(
     has("cleanup.policy", "list", "delete"),
@@ -35,6 +35,12 @@ export const topicSettingRows: readonly Setting[] = [
     max: 22,
     brokerNames: ["compression.zstd.level"],
   }),
+  // Kafka has no such setting.
+  used(
+    has("cordwood.retention.records", "long", "-1"),
+    "Newest offsets of a partition that are kept, whatever their age and size; -1 is without limit. Needs `delete` in `cleanup.policy`.",
+    { min: -1 },
+  ),
   used(
     has("delete.retention.ms", "long", "86400000"),
     "How long a tombstone stays in a compacted topic, so that a reader from the start sees the deletion.",

@@ -387,6 +387,31 @@ test("a read outside of the partition names both ends", async () => {
   assert.equal(world.partition.read(3, { bytesMax: 1, atLeastOneBatch: true }), undefined);
 });
 
+function retained({ env, partition }: World): Promise<number> {
+  partition.retain(env.clock.wallMs());
+  // Deletes nothing, and resolves when the start is where it was moved to.
+  return env.run(partition.deleteRecords(0));
+}
+
+test("the newest records are kept where the policy says how many, exactly, and after a restart too", async () => {
+  const settings = { "cordwood.retention.records": "3" };
+  const world = await open({ settings });
+  await put(world, { timestamps: times(5) });
+  // What is not durable yet takes no one's place.
+  world.partition.append(batch({ timestamps: times(2) }), world.env.clock.wallMs());
+  assert.equal(await retained(world), 2);
+  assert.equal(await retained(world), 4);
+  const reopened = await open({ disk: world.env.disk.kill(), settings });
+  assert.equal(reopened.partition.logStartOffset, 4);
+  for (const kept of [
+    await open({ settings: { ...settings, "cleanup.policy": "compact" } }),
+    await open({ settings, isInternal: true }),
+  ]) {
+    await put(kept, { timestamps: times(5) });
+    assert.equal(await retained(kept), 0);
+  }
+});
+
 test("deleted records are deleted after a restart too, up to the high watermark and no further", async () => {
   const world = await open();
   await put(world, { timestamps: times(5) });

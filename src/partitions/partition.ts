@@ -334,13 +334,13 @@ export class Partition implements FrameMember {
 
   /** Forgets records that are older or more than the topic's policy keeps. */
   retain(nowMs: number): void {
-    const { isTrimmed, retentionMs, retentionBytes } = this.#policy;
+    const { isTrimmed, retentionMs, retentionBytes, retentionRecords } = this.#policy;
     if (!isTrimmed || this.#closeReason !== undefined || this.#isInternal) return;
-    if (retentionMs === undefined && retentionBytes === undefined) return;
     const moved = this.#share.store.retain(this.#log, {
       nowMs,
       retentionMs: retentionMs ?? Infinity,
       retentionBytes: retentionBytes ?? Infinity,
+      keptFrom: this.#highWatermark - (retentionRecords ?? Infinity),
     });
     if (moved !== undefined) this.#startFrame = this.#join(this.#log.endOffset);
   }

@@ -80,6 +80,8 @@ export interface Retention {
   readonly nowMs: number;
   readonly retentionMs?: number;
   readonly retentionBytes?: number;
+  /** What lies before this offset goes, also within a run or what only the WAL has. */
+  readonly keptFrom?: number;
 }
 
 /** How a log is compacted, as Kafka's settings of the same meaning say. */

@@ -348,8 +348,9 @@ export class Store {
   }
 
   /**
-   * Moves the start of a log past runs that retention lets go, oldest first. What only the WAL has
-   * stays; it becomes a run with the next checkpoint. Returns the new start where it moved.
+   * Moves the start of a log to what retention keeps. By age and size it moves past whole runs, oldest
+   * first: what only the WAL has stays, and becomes a run with the next checkpoint. By offset it moves
+   * exactly. Returns the new start where it moved.
    */
   retain(log: PartitionLog, retention: Retention): number | undefined {
     const { runs } = log;
@@ -364,10 +365,11 @@ export class Store {
       if (count >= expired && excess < 0) break;
       count++;
     }
-    const startOffset = runs[count - 1]?.endOffset ?? 0;
+    const startOffset = Math.max(runs[count - 1]?.endOffset ?? 0, retention.keptFrom ?? 0);
     if (startOffset <= log.startOffset) return undefined;
     this.moveStart(log, startOffset);
-    this.#checkpointer.request();
+    const isRunGone = (runs[0]?.endOffset ?? Infinity) <= startOffset;
+    if (isRunGone) this.#checkpointer.request();
     return startOffset;
   }
 

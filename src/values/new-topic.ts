@@ -10,6 +10,7 @@ export function topicSettings(options: NewTopicOptions): Map<string, string> {
     // A program's own data goes when the program says so, and not after seven days.
     ["retention.ms", String(retention?.ms ?? -1)],
     ["retention.bytes", String(retention?.bytes ?? -1)],
+    ["cordwood.retention.records", String(retention?.records ?? -1)],
     ["cleanup.policy", compact && retention === undefined ? "compact" : trimmed],
     ...Object.entries(options.settings ?? {}),
   ]);

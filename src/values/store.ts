@@ -140,8 +140,13 @@ export interface Topic<in In, out Out = In> extends ReadableTopic<Out> {
 export interface NewTopicOptions {
   /** Default 1. */
   readonly partitions?: number | undefined;
-  /** What is kept: by age and size of a partition. Default: everything. */
-  readonly retention?: { readonly ms?: number; readonly bytes?: number } | undefined;
+  /**
+   * What is kept of each partition: by age and size, segment by segment; and the newest so many records.
+   * The store looks every `log.retention.check.interval.ms`. Default: everything.
+   */
+  readonly retention?:
+    | { readonly ms?: number; readonly bytes?: number; readonly records?: number }
+    | undefined;
   /** Keep the newest record of each key only, by work in the background, and records without a key. */
   readonly compact?: boolean | undefined;
   /** Any setting by Kafka's name, such as `max.message.bytes`. */

@@ -1,6 +1,7 @@
 // What a store promises, wherever it is: every URL scheme passes the same tests.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 
 import { LogError, type StandardSchema, type Store, type TopicRecord } from "../../src/index.ts";
 
@@ -620,6 +621,23 @@ function testEnds(test: Test): void {
     assert.equal(anew.partitionCount, 1);
     await anew.append(new Uint8Array(1));
     assert.equal((await anew.offsets())[0]?.endOffset, 1);
+  });
+
+  test("the newest records of a topic are kept, as many as it was made with", async (store) => {
+    const topic = await store.topic("t", { codec: "json", retention: { records: 3 } });
+    for (let n = 0; n < 10; n++) await topic.append(n);
+    const started = async (offset: number): Promise<void> => {
+      while (((await topic.offsets())[0]?.startOffset ?? 0) < offset) await turn();
+    };
+    await started(7);
+    assert.deepEqual(await values(topic.read()), [7, 8, 9]);
+    await topic.append(10);
+    await started(8);
+    assert.deepEqual(await values(topic.read({ from: "start" })), [8, 9, 10]);
+    for (const records of [-2, 1.5]) {
+      const retention = { records };
+      await rejects(store.topic("u", { retention }), "invalid_config", /retention\.records/);
+    }
   });
 
   test("two handles of one topic write one log", async (store) => {
