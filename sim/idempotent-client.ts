@@ -21,6 +21,8 @@ export class IdempotentClient {
   #producerId: number | undefined;
   #serial = 0;
   readonly #nextSequence = new Map<string, number>();
+  /** Batches that were ever made, by place. */
+  readonly #made = new Map<string, number>();
   /** Sent and not acknowledged, by place. */
   readonly #open = new Map<string, Batch[]>();
   /** The life in which each place is worked at; what an earlier one began was lost with it. */
@@ -42,7 +44,11 @@ export class IdempotentClient {
     const open = this.#open.get(place) ?? [];
     this.#open.set(place, open);
     const wanted = 1 + random.below(inFlightMax);
-    while (open.length < wanted) open.push(this.#next(place));
+    // A partition remembers so many batches of a producer: behind one whose answer was lost no more may follow.
+    const oldest = open[0]?.send.index ?? this.#madeAt(place);
+    while (open.length < wanted && this.#madeAt(place) < oldest + inFlightMax) {
+      open.push(this.#next(place));
+    }
     await this.#send(life, partition, open);
     ledger.saw(place, partition.highWatermark);
     this.#busy.delete(place);
@@ -74,6 +80,10 @@ export class IdempotentClient {
     return this.#producerId;
   }
 
+  #madeAt(place: string): number {
+    return this.#made.get(place) ?? 0;
+  }
+
   #next(place: string): Batch {
     const { random, plan, ledger } = this.#share;
     const values = Array.from({ length: 1 + random.below(3) }, () => {
@@ -83,6 +93,7 @@ export class IdempotentClient {
     const key = values[0]?.split(":")[0];
     const baseSequence = this.#nextSequence.get(place) ?? 0;
     this.#nextSequence.set(place, baseSequence + values.length);
+    this.#made.set(place, this.#madeAt(place) + 1);
     return {
       send: ledger.sent(place, { producer: this.#name, isIdempotent: true, values, key }),
       baseSequence,
