@@ -77,6 +77,7 @@ export class Clients {
     };
     start(() => this.#admin(life));
     start(() => this.#checkpoint(life));
+    start(() => this.#syncNow(life));
     for (let i = 0; i < plan.plainProducers; i++) start(() => this.#produce(life, `p${i}`));
     for (let i = 0; i < plan.readers; i++) start(() => this.#read(life));
     for (let i = 0; i < plan.committers; i++) start(() => this.#commit(life, `g${i}`));
@@ -196,6 +197,18 @@ export class Clients {
     if (this.#share.random.below(10) > 0) return;
     // A disk that fails fails it too; the next one is made by and by.
     await life.store.checkpoint().catch(() => undefined);
+  }
+
+  /** As a program does that waits for the device. */
+  async #syncNow(life: Life): Promise<void> {
+    if (this.#share.random.below(10) > 0) return;
+    try {
+      life.store.flush();
+      life.store.syncWalNow();
+    } catch (error) {
+      // A device that fails ends the process.
+      this.#share.trace.note(`sync now: ${LogError.from(error).code}`);
+    }
   }
 
   /** One batch that is never sent again. */

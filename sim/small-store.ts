@@ -22,7 +22,8 @@ const storeOf = new WeakMap<Env, Store>();
 const open = Store.open.bind(Store);
 
 Store.open = async (env, options, owner) => {
-  const store = await open(env, { ...options, ...sizesOf.get(env) }, owner);
+  const sizes = sizesOf.get(env);
+  const store = await open(env, { ...options, ...sizes, syncsNow: true }, owner);
   storeOf.set(env, store);
   return store;
 };

@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import { after, describe, it, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 
-import { MemoryDisk, memoryEnv } from "../src/env/index.ts";
+import { diskError, MemoryDisk, memoryEnv, seededFates } from "../src/env/index.ts";
 import { type Log, LogError, type LogOptions, open, openLog, restore } from "../src/index.ts";
 import { openLogToWrite } from "../src/library/index.ts";
 
@@ -245,7 +245,8 @@ async function compareWithList(seed: number, options: LogOptions): Promise<void>
       const wanted = Array.from({ length: to - from }, (_, index) => from + index);
       assert.deepEqual(found, reverse ? wanted.toReversed() : wanted);
     } else if (what < 95) {
-      await log.flush();
+      if (random(2) === 0) await log.flush();
+      else log.flushSync();
     } else if (what < 97) {
       await turn();
     } else if (what === 97) {
@@ -497,6 +498,34 @@ test("the numbers of a log are plain, histograms too", async () => {
   assert.equal(JSON.parse(JSON.stringify(metrics))["cordwood_groups"], 0);
 });
 
+for (const durability of ["fsync", "os", "buffered"] as const) {
+  test(`what flushSync has flushed outlives a power cut, with durability ${durability}`, async () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const env = memoryEnv({ seed });
+      const log = await env.run(openLogToWrite(env, "/log", { durability, files: smallFiles }));
+      let kept = 0;
+      for (let step = 0; step < 30; step++) {
+        for (let n = 0; n < 20; n++) log.append(text(`${log.endOffset} ${"x".repeat(seed * 20)}`));
+        // In the background something else is on its way to the device.
+        if (step % 7 === seed % 7) underWay(log.flush());
+        if (step % 11 === seed % 11) underWay(log.checkpoint());
+        if (step % 3 === 0) await Promise.resolve();
+        if (step % 5 !== 0) continue;
+        log.flushSync();
+        kept = log.endOffset;
+      }
+      const disk = env.disk.crash(seededFates(seed));
+      const next = memoryEnv({ seed, disk });
+      const again = await next.run(openLogToWrite(next, "/log"));
+      assert.ok(again.endOffset >= kept, `seed ${seed}: ${again.endOffset} of ${kept}`);
+      for (const { offset, value } of again.scan()) {
+        assert.equal(textOf(value), `${offset} ${"x".repeat(seed * 20)}`);
+      }
+      await next.run(again.close());
+    }
+  });
+}
+
 test("what a full disk did not take has no offset, and nothing takes its place", async () => {
   let isFull = false;
   const disk = new MemoryDisk({
@@ -547,6 +576,31 @@ test("a failed sync is the end of a log, and is told once", async () => {
   assert.equal(told.length, 1);
   await assert.rejects(env.run(log.close()), isCode("storage_failed", /EIO/));
 });
+
+test("a failed flushSync is the end of a log, too", async () => {
+  let fails = false;
+  const disk = new MemoryDisk({
+    onCall({ kind, path }) {
+      if (fails && kind === "sync" && path.includes("/wal/")) throw diskError("EIO", path);
+    },
+  });
+  const env = memoryEnv({ seed: 1, disk });
+  const log = await env.run(openLogToWrite(env, "/log", { durability: "buffered" }));
+  log.append(text("a"));
+  log.flushSync();
+  fails = true;
+  log.append(text("b"));
+  throwsCode(() => log.flushSync(), "storage_failed", /EIO/);
+  fails = false;
+  throwsCode(() => log.flushSync(), "storage_failed", /EIO/);
+  throwsCode(() => log.append(text("c")), "storage_failed", /EIO/);
+  await assert.rejects(env.run(log.close()), isCode("storage_failed", /EIO/));
+});
+
+/** Ends with its process, and nobody is there to be told how. */
+function underWay(work: Promise<unknown>): void {
+  work.catch(() => undefined);
+}
 
 function text(value: string): Uint8Array {
   return Buffer.from(value);

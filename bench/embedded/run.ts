@@ -4,10 +4,18 @@
 // the machine does meets all of them. `--quick` makes runs a tenth as long, `--only TEXT` measures the
 // stores whose name has it, `--no-peers` leaves out what has to be installed. Where a goal is missed, a
 // profile of the same work follows.
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fdatasync,
+  fdatasyncSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { parseArgs, promisify } from "node:util";
 
 import { openLog } from "../../src/index.ts";
 import { peersDirectory } from "./peers.ts";
@@ -46,6 +54,7 @@ type Goal =
 const writeName = "the machine: write(2) of 200 B";
 const writeLargeName = "the machine: write(2) of 64 KiB, for each KiB";
 const deviceName = "the machine: write 4 KiB and fdatasync";
+const deviceThreadName = "the machine: the same, fdatasync in a thread of Node";
 const typedAppend = "typed topic, appendMany of 1,000";
 const typedRead = "typed topic, read";
 
@@ -59,12 +68,15 @@ const goals: Readonly<Record<string, Goal>> = {
   "cordwood buffered scan 1024 B": { ns: 512 },
   "cordwood buffered read 100 B": { ns: 250 },
   "cordwood read at random of 10000000 records": { ns: 1000 },
-  "cordwood fsync one writer, durable": { times: 1.3, of: deviceName },
+  "cordwood fsync one writer, flush": { times: 1.3, of: deviceThreadName },
+  "cordwood fsync one writer, flushSync": { times: 1.3, of: deviceName },
   "cordwood fsync 64 writers": { ns: 10_000 },
   "cordwood reopen of 10000000 records": { ns: 200e6 },
   [typedAppend]: { times: 1 / 0.6, of: "JSON.stringify alone" },
   [typedRead]: { times: 1 / 0.6, of: "JSON.parse alone" },
 };
+
+const syncInThread = promisify(fdatasync);
 
 /** Nanoseconds for one record, of every run. */
 const figures = new Map<string, number[]>();
@@ -144,7 +156,14 @@ async function measureDurable(store: Store): Promise<void> {
     const alone = await timed(each, async () => {
       for (let n = 0; n < each; n++) await append(value);
     });
-    note(`${store.name} one writer, durable`, alone);
+    note(`${store.name} one writer, flush`, alone);
+    const { appendBlocking } = open;
+    if (appendBlocking !== undefined) {
+      const blocking = await timed(each, () => {
+        for (let n = 0; n < each; n++) appendBlocking(value);
+      });
+      note(`${store.name} one writer, flushSync`, blocking);
+    }
     const rounds = 50 / scale;
     const together = await timed(64 * rounds, async () => {
       await Promise.all(Array.from({ length: 64 }, () => repeat(rounds, append, value)));
@@ -162,7 +181,7 @@ async function repeat(
 }
 
 /** The machine's own: a block over blocks that are written already, and its fdatasync. */
-function measureDevice(): void {
+async function measureDevice(): Promise<void> {
   const descriptor = openSync(join(root, "device"), "w");
   const block = Buffer.alloc(4096, 0x61);
   for (let n = 0; n < 256; n++) writeSync(descriptor, block, 0, 4096, n * 4096);
@@ -174,6 +193,13 @@ function measureDevice(): void {
     fdatasyncSync(descriptor);
   }
   note(deviceName, ((performance.now() - start) * 1e6) / count);
+  const perSync = await timed(count, async () => {
+    for (let n = 0; n < count; n++) {
+      writeSync(descriptor, block, 0, 4096, (n % 256) * 4096);
+      await syncInThread(descriptor);
+    }
+  });
+  note(deviceThreadName, perSync);
   closeSync(descriptor);
 }
 
@@ -283,7 +309,7 @@ async function reportProfiles(missed: readonly string[]): Promise<void> {
 }
 
 async function measureRound(stores: readonly Store[]): Promise<void> {
-  measureDevice();
+  await measureDevice();
   measureWrites();
   for (const size of [10, 50, 200, 1024]) {
     for (const store of stores) await measureAppend(store, size);

@@ -23,6 +23,8 @@ export interface OpenStore {
   settle(): void | Promise<void>;
   /** Appends and waits for the device. Absent where the store cannot. */
   readonly appendDurably?: (value: Uint8Array) => void | Promise<void>;
+  /** The same by a call that blocks, where the store has another one that does not. */
+  readonly appendBlocking?: (value: Uint8Array) => void;
   /** Visits every record, and answers the bytes of all values. */
   scan(): number | Promise<number>;
   /** Bytes of the record at `index`. Absent where the store cannot. */
@@ -52,6 +54,10 @@ export function ourStore(durability: LogDurability): Store {
         appendDurably(value) {
           log.append(value);
           return log.flush();
+        },
+        appendBlocking(value) {
+          log.append(value);
+          log.flushSync();
         },
         scan() {
           let bytes = 0;

@@ -14,6 +14,7 @@ export const operations: readonly Operation[] = [
   { name: "append-two", run: (stage) => alone(stage, () => appendTwo(stage)) },
   { name: "roll", run: (stage) => alone(stage, () => stage.append("a", 5)) },
   { name: "flush", run: (stage) => stage.settle() },
+  { name: "sync-now", run: (stage) => syncNow(stage) },
   { name: "idle", run: (stage) => idle(stage) },
   { name: "checkpoint", run: (stage) => stage.checkpoint() },
   { name: "checkpoint-named", run: (stage) => stage.beginCheckpoint() },
@@ -59,6 +60,14 @@ function appendTwo(stage: Stage): void {
   stage.append("old", 1);
   if (stage.topic("b") !== undefined) stage.append("b", 1);
   stage.append("a", 1);
+}
+
+/** What a log of bytes does for a program that waits: the device, whatever is under way in the background. */
+function syncNow(stage: Stage): void {
+  stage.append("a", 1);
+  const partition = stage.broker.partition("a", 0)?.owned();
+  partition?.write();
+  partition?.syncNow();
 }
 
 /** So long that a quiet log says how far it is synced. */

@@ -109,12 +109,18 @@ export class RecordingDisk implements Disk {
     const until = this.changes.length;
     await this.#disk.syncDirectory(path);
     await this.alive();
+    this.#syncedDirectory(path, until);
+  }
+
+  syncDirectoryNow(path: string): void {
+    this.#disk.syncDirectoryNow(path);
+    this.#syncedDirectory(path, this.changes.length);
+  }
+
+  #syncedDirectory(path: string, until: number): void {
     const { directory, name } = placeOf(path);
-    this.changes.push({
-      kind: "syncDirectory",
-      directory: name === "" ? "" : `${directory}/${name}`,
-      until,
-    });
+    const synced = name === "" ? "" : `${directory}/${name}`;
+    this.changes.push({ kind: "syncDirectory", directory: synced, until });
   }
 
   freeBytes(path: string): number {
@@ -185,6 +191,12 @@ class RecordingFile implements DiskFile {
     const until = this.#disk.changes.length;
     await this.#file.sync();
     await this.#disk.alive();
+    this.#disk.changes.push({ kind: "sync", file: this.#number, until });
+  }
+
+  syncNow(): void {
+    this.#file.syncNow();
+    const until = this.#disk.changes.length;
     this.#disk.changes.push({ kind: "sync", file: this.#number, until });
   }
 

@@ -23,8 +23,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "forget to sync the WAL's directory",
     file: "src/storage/file-wal.ts",
-    from: "if (isDirectoryUnsynced) await this.#disk.syncDirectory(this.#identity.directory);\n    if (target",
-    to: "if (target",
+    from: "await this.#disk.syncDirectory(this.#identity.directory);",
+    to: "",
   },
   {
     name: "forget to sync where the log goes on behind a checkpoint",
@@ -35,8 +35,20 @@ export const mutants: readonly Mutant[] = [
   {
     name: "forget names that a killed process left unsynced",
     file: "src/storage/file-wal.ts",
-    from: "#isDirectoryUnsynced = true;\n  /** Settles",
-    to: "#isDirectoryUnsynced = false;\n  /** Settles",
+    from: "#namesMade = 1;",
+    to: "#namesMade = 0;",
+  },
+  {
+    name: "a sync at once passes over what is under way",
+    file: "src/storage/file-wal.ts",
+    from: "new Set([...this.#underWay, ...this.#unsynced])",
+    to: "new Set(this.#unsynced)",
+  },
+  {
+    name: "a sync at once does not hear of the failure of one under way",
+    file: "src/storage/file-wal.ts",
+    from: "twinOf(file).syncNow()",
+    to: "file.file.syncNow()",
   },
   {
     name: "forget the sync of a checkpoint's name",

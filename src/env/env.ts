@@ -55,6 +55,8 @@ export interface Disk {
   remove(path: string): void;
   removeDirectory(path: string): void;
   syncDirectory(path: string): Promise<void>;
+  /** The same, and blocks the event loop until then. */
+  syncDirectoryNow(path: string): void;
   /** Bytes that an ordinary user may still write on the file system of `path`. */
   freeBytes(path: string): number;
   /**
@@ -79,8 +81,13 @@ export interface DiskFile {
   write(parts: readonly Uint8Array[], position: number): void;
   /** The same without blocking the event loop. `parts` belong to the call until it settles. */
   writeAsync(parts: readonly Uint8Array[], position: number): Promise<void>;
-  /** fdatasync: settles when all that was written before the call is on the device. A failure is final: never retry it. */
+  /**
+   * fdatasync: settles when all that was written before the call is on the device. A failure is final: never
+   * retry it. It is told once to each open file: two that sync one file at a time must each open it.
+   */
   sync(): Promise<void>;
+  /** The same, and blocks the event loop until then. */
+  syncNow(): void;
   truncate(size: number): void;
   close(): void;
 }

@@ -33,6 +33,8 @@ export interface FileLimits {
 export interface EngineOptions {
   readonly durability: "fsync" | "os";
   readonly files?: FileLimits | undefined;
+  /** Whether the log is synced by a call that blocks. */
+  readonly syncsNow?: boolean | undefined;
   /** Settings of the store by Kafka's names. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
   readonly compression?: Codec | undefined;
@@ -77,7 +79,7 @@ export async function openEngine(
     compression: options.compression,
     advertised: () => nobody,
     settings: new Map(Object.entries(options.settings ?? {})),
-    storage: present(options.files ?? {}),
+    storage: present({ ...options.files, syncsNow: options.syncsNow }),
     onFatal: options.onFatal,
   });
   return { env, broker, directory, metrics };

@@ -224,6 +224,18 @@ export class Log extends ReadableLog implements AsyncDisposable {
   }
 
   /**
+   * The same, and blocks the event loop until then. It takes as long as the device and no longer, where
+   * {@link Log.flush} takes a way through another thread too; it is shared with nobody.
+   * @throws LogError storage_full, storage_failed, closed.
+   */
+  flushSync(): void {
+    this.#refuseIfFailed();
+    this.#write();
+    this.#refuseIfFailed();
+    this.#partition.syncNow();
+  }
+
+  /**
    * Removes the records before `offset`. Resolves, with the new first offset, when that is durable;
    * files go with the next checkpoint.
    * @throws LogError offset_out_of_range.

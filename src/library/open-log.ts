@@ -82,6 +82,7 @@ export async function openLogToWrite(
   const engine = await openEngine(machine, place, {
     durability: durability === "fsync" ? "fsync" : "os",
     files,
+    syncsNow: true,
     settings: given(compaction, {
       bytesPerSecondMax: "log.cleaner.io.max.bytes.per.second",
       keyBytesMax: "log.cleaner.dedupe.buffer.size",

@@ -54,6 +54,11 @@ export class OwnedPartition {
     await this.#store.syncWal();
   }
 
+  /** The same, and blocks until then. @throws LogError storage_failed. */
+  syncNow(): void {
+    this.#store.syncWalNow();
+  }
+
   /** Makes segments of what only the write-ahead log has. */
   checkpoint(): Promise<void> {
     return this.#store.checkpoint();

@@ -33,6 +33,8 @@ export interface StoreOptions {
   readonly checkpointMs?: number;
   /** Compaction writes segments anew in portions of this size, each of which takes effect as a whole. Default 64 MiB. */
   readonly compactionBytes?: number;
+  /** Whether {@link Store.syncWalNow} will be called: each WAL file is opened twice then. Default false. */
+  readonly syncsNow?: boolean;
   /** Told the duration of each fdatasync of the WAL, in milliseconds. */
   readonly observeSync?: (ms: number) => void;
 }

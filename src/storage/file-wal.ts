@@ -1,5 +1,5 @@
 /** The write-ahead log in files: one synchronous write a frame, one fdatasync for all who wait. */
-import type { Disk } from "../env/index.ts";
+import type { Disk, DiskFile } from "../env/index.ts";
 import { invariant } from "../errors/index.ts";
 import { FrameHeader, FrameWriter, type FrameKind } from "./frame.ts";
 import {
@@ -30,6 +30,8 @@ interface WalIdentity {
   readonly fileBytesMax: number;
   /** Whether files are zero-filled ahead: pays where every frame is synced, and only there. */
   readonly isFilledAhead: boolean;
+  /** Whether {@link FileWal.syncNow} will be called. */
+  readonly hasTwins: boolean;
 }
 
 /** Where the log goes on, as recovery found it. */
@@ -56,8 +58,11 @@ export class FileWal {
   #syncedThrough: number;
   /** Files with frames that no sync has covered yet. */
   readonly #unsynced = new Set<WalFile>();
-  /** Whether names of files may be lost. A killed process may have left its last ones in the page cache only. */
-  #isDirectoryUnsynced = true;
+  /** Files that a sync under way covers. */
+  readonly #underWay = new Set<WalFile>();
+  /** Names that were made, and how many of them are on the device. A killed process may have left its last ones in the page cache only. */
+  #namesMade = 1;
+  #namesSynced = 0;
   /** Settles with the sync that was asked for last. */
   #lastSync: Promise<number> = Promise.resolve(-1);
   readonly #zeros: Uint8Array;
@@ -72,6 +77,7 @@ export class FileWal {
     this.#zeros = identity.isFilledAhead ? (sharedZeros ??= new Uint8Array(FILL_BYTES)) : noBytes;
     for (const file of tail.files) {
       this.#files.set(file.fileNumber, file);
+      if (identity.hasTwins) file.twin = disk.open(file.file.path, "write");
       // A killed process may have left its last frames in the page cache only.
       if (tail.syncedThrough < tail.nextSequence - 1) this.#unsynced.add(file);
     }
@@ -154,16 +160,42 @@ export class FileWal {
     await before;
     const target = this.#nextSequence - 1;
     const files = [...this.#unsynced];
-    const isDirectoryUnsynced = this.#isDirectoryUnsynced;
+    const namesMade = this.#namesMade;
     this.#unsynced.clear();
-    this.#isDirectoryUnsynced = false;
+    for (const file of files) this.#underWay.add(file);
     for (const file of files) {
       // Meanwhile a checkpoint may have let it go: what it held is on the device in segments then.
       if (this.#files.has(file.fileNumber)) await file.file.sync();
     }
-    if (isDirectoryUnsynced) await this.#disk.syncDirectory(this.#identity.directory);
+    await this.#syncNames(namesMade);
+    this.#underWay.clear();
     if (target > this.#syncedThrough) this.#syncedThrough = target;
     return target;
+  }
+
+  /**
+   * Blocks until every frame written before is on the device, whatever is under way in the background,
+   * and returns the last one's sequence. A throw is final, as a rejection of {@link FileWal.sync}.
+   */
+  syncNow(): number {
+    const target = this.#nextSequence - 1;
+    for (const file of new Set([...this.#underWay, ...this.#unsynced])) {
+      if (this.#files.has(file.fileNumber)) twinOf(file).syncNow();
+    }
+    this.#unsynced.clear();
+    if (this.#namesSynced < this.#namesMade) {
+      this.#disk.syncDirectoryNow(this.#identity.directory);
+      this.#namesSynced = this.#namesMade;
+    }
+    this.#syncedThrough = Math.max(target, this.#syncedThrough);
+    return target;
+  }
+
+  /** Puts the first so many names on the device. */
+  async #syncNames(count: number): Promise<void> {
+    if (this.#namesSynced >= count) return;
+    await this.#disk.syncDirectory(this.#identity.directory);
+    this.#namesSynced = Math.max(count, this.#namesSynced);
   }
 
   /**
@@ -179,10 +211,9 @@ export class FileWal {
 
   async #syncCutAfter(before: Promise<number>, fileNumber: number): Promise<number> {
     const target = await before;
-    const isDirectoryUnsynced = this.#isDirectoryUnsynced;
-    this.#isDirectoryUnsynced = false;
+    const namesMade = this.#namesMade;
     await this.file(fileNumber).file.sync();
-    if (isDirectoryUnsynced) await this.#disk.syncDirectory(this.#identity.directory);
+    await this.#syncNames(namesMade);
     return target;
   }
 
@@ -198,13 +229,13 @@ export class FileWal {
       if (file.fileNumber >= fileNumber || file === this.#current) continue;
       this.#files.delete(file.fileNumber);
       this.#unsynced.delete(file);
-      file.file.close();
+      file.close();
       this.#disk.remove(file.file.path);
     }
   }
 
   close(): void {
-    for (const file of this.#files.values()) file.file.close();
+    for (const file of this.#files.values()) file.close();
     this.#files.clear();
   }
 
@@ -224,6 +255,7 @@ export class FileWal {
     const fileNumber = this.#nextFileNumber++;
     const path = `${this.#identity.directory}/${walFileName(fileNumber)}`;
     const handle = this.#disk.open(path, "create");
+    let twin: DiskFile | undefined;
     try {
       const header = encodeWalHeader({
         version: WAL_FORMAT_VERSION,
@@ -236,15 +268,17 @@ export class FileWal {
         previousCrc: this.#previousCrc,
       });
       handle.write([header], 0);
+      if (this.#identity.hasTwins) twin = this.#disk.open(path, "write");
     } catch (error) {
       handle.close();
       this.#disk.remove(path);
       throw error;
     }
     const file = new WalFile(fileNumber, handle, WAL_HEADER_BYTES);
+    file.twin = twin;
     this.#files.set(fileNumber, file);
     this.#unsynced.add(file);
-    this.#isDirectoryUnsynced = true;
+    this.#namesMade++;
     this.#current = file;
     return file;
   }
@@ -264,4 +298,9 @@ export class FileWal {
       // Only speed is lost; where the frame itself finds no room, its own write says so.
     }
   }
+}
+
+function twinOf({ twin }: WalFile): DiskFile {
+  invariant(twin !== undefined, "a log that is synced at once has its files opened twice");
+  return twin;
 }

@@ -105,6 +105,49 @@ describe("a store", () => {
     assert.ok(opened.store.stats.frames > 1, "a large frame waited for the end of the turn");
   });
 
+  test("a sync at once covers what is under way in the background", async () => {
+    const opened = await openStore(undefined, { syncsNow: true, walFileBytes: 4096 });
+    const { store, owner } = opened;
+    const log = store.openLog(TOPIC, 0);
+    let frame = -1;
+    for (let i = 0; i < 30; i++) {
+      frame = append(store, log, { recordCount: 20 });
+      store.flush();
+    }
+    assert.ok(opened.env.disk.list(`${DIRECTORY}/wal`).length > 2);
+    assert.ok(owner.durableSequence < frame, "a sync is under way");
+    store.syncWalNow();
+    assert.equal(owner.durableSequence, frame);
+    const again = await openStore(opened.env.disk.crash(() => "lost"));
+    assert.deepEqual(await readAll(again.store.openLog(TOPIC, 0)), expected(0, log.endOffset));
+  });
+
+  test("a sync at once hears of a failure that one in the background has not told yet", async () => {
+    let mayFail = false;
+    const disk = new MemoryDisk({
+      onCall: ({ kind, path }) => {
+        if (kind !== "sync" || !mayFail) return;
+        mayFail = false;
+        throw diskError("EIO", path);
+      },
+    });
+    const opened = await openStore(disk, { syncsNow: true });
+    const { store, owner } = opened;
+    const log = store.openLog(TOPIC, 0);
+    append(store, log);
+    await settle(opened);
+    append(store, log);
+    mayFail = true;
+    store.flush();
+    // The call was made, and its answer is on the way.
+    for (let i = 0; i < 4; i++) await Promise.resolve();
+    assert.ok(!mayFail && owner.fatalError === undefined);
+    const durable = owner.durableSequence;
+    assert.throws(() => store.syncWalNow(), isCode("storage_failed", "EIO"));
+    assert.ok(owner.fatalError !== undefined);
+    assert.equal(owner.durableSequence, durable);
+  });
+
   test("reports a frame durable only after its sync, and shares a sync among frames", async () => {
     const opened = await openStore();
     const log = opened.store.openLog(TOPIC, 0);

@@ -284,6 +284,20 @@ export class Store {
   }
 
   /**
+   * The same, and blocks until then; for a store that was opened with `syncsNow`.
+   * @throws LogError `storage_failed`: final, and the owner was told.
+   */
+  syncWalNow(): void {
+    try {
+      const sequence = this.#wal.syncNow();
+      this.stats.syncs++;
+      this.#becomeDurable(Math.min(sequence, this.#writtenSequence));
+    } catch (error) {
+      throw this.#failForEver(error);
+    }
+  }
+
+  /**
    * Puts on the device what a checkpoint needs of the WAL. Acknowledged with the operating system's
    * word alone, batches before the cut get there as part of the checkpoint's segments, and only so.
    * @throws LogError `storage_failed`: final, and the owner was told.
@@ -526,6 +540,7 @@ class Recovery {
         incarnation,
         fileBytesMax: this.#options.walFileBytes ?? 64 << 20,
         isFilledAhead: this.#options.durability === "fsync",
+        hasTwins: this.#options.syncsNow ?? false,
       },
       scan,
     );

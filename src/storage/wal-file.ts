@@ -74,6 +74,11 @@ export function decodeWalHeader(bytes: Uint8Array): WalFileHeader | undefined {
 export class WalFile {
   readonly fileNumber: number;
   readonly file: DiskFile;
+  /**
+   * The file, opened once more for those who sync it and wait. The system tells a failure once to each open
+   * file, and what it told of a sync in the background may not have been heard yet.
+   */
+  twin: DiskFile | undefined;
   /** Where the next frame goes: behind the last valid one. */
   endPosition: number;
   /** Zeros were written up to here; equal to `endPosition` or above it. */
@@ -84,6 +89,11 @@ export class WalFile {
     this.file = file;
     this.endPosition = endPosition;
     this.filledTo = endPosition;
+  }
+
+  close(): void {
+    this.file.close();
+    this.twin?.close();
   }
 }
 

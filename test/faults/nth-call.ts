@@ -311,6 +311,7 @@ class ShortReads implements Disk {
       write: (parts, position) => file.write(parts, position),
       writeAsync: (parts, position) => file.writeAsync(parts, position),
       sync: () => file.sync(),
+      syncNow: () => file.syncNow(),
       truncate: (size) => file.truncate(size),
       close: () => file.close(),
     };
@@ -323,6 +324,7 @@ class ShortReads implements Disk {
   remove = (path: string): void => this.#disk.remove(path);
   removeDirectory = (path: string): void => this.#disk.removeDirectory(path);
   syncDirectory = (path: string): Promise<void> => this.#disk.syncDirectory(path);
+  syncDirectoryNow = (path: string): void => this.#disk.syncDirectoryNow(path);
   freeBytes = (path: string): number => this.#disk.freeBytes(path);
   lock = (path: string): ReturnType<Disk["lock"]> => this.#disk.lock(path);
 }

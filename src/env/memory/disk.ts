@@ -148,6 +148,12 @@ export class MemoryDisk implements Disk {
     directory.sync(until);
   }
 
+  syncDirectoryNow(path: string): void {
+    this.begin("syncDirectory", path);
+    const directory = this.#directory(path);
+    directory.sync(directory.changeCount);
+  }
+
   freeBytes(path: string): number {
     this.begin("freeBytes", path);
     return Math.max((this.#options.capacityBytes ?? Number.MAX_SAFE_INTEGER) - this.#usedBytes, 0);
@@ -245,11 +251,14 @@ class MemoryFile implements DiskFile {
   readonly #inode: MemoryInode;
   readonly #isWritable: boolean;
   #isOpen = true;
+  /** Of the failed syncs of the file, those that this one knows of. */
+  #failuresHeard: number;
 
   constructor(disk: MemoryDisk, path: string, inode: MemoryInode, isWritable: boolean) {
     this.path = path;
     this.#disk = disk;
     this.#inode = inode;
+    this.#failuresHeard = inode.failures;
     this.#isWritable = isWritable;
   }
 
@@ -283,6 +292,24 @@ class MemoryFile implements DiskFile {
   }
 
   async sync(): Promise<void> {
+    let until: number;
+    try {
+      until = this.#beginSync();
+    } catch (thrown) {
+      // It has failed, and the program hears of it when it hears of anything.
+      await this.#disk.settled();
+      throw asError(thrown);
+    }
+    await this.#disk.settled();
+    this.#hearOfFailure();
+    this.#inode.sync(until);
+  }
+
+  syncNow(): void {
+    this.#inode.sync(this.#beginSync());
+  }
+
+  #beginSync(): number {
     this.#mustBeOpen();
     const until = this.#inode.changeCount;
     try {
@@ -290,10 +317,18 @@ class MemoryFile implements DiskFile {
     } catch (thrown) {
       // The system gives up on these pages: a later sync says nothing about them any more.
       this.#inode.giveUp(until);
+      this.#failuresHeard = this.#inode.failures;
       throw asError(thrown);
     }
-    await this.#disk.settled();
-    this.#inode.sync(until);
+    this.#hearOfFailure();
+    return until;
+  }
+
+  /** A failure that another open file has met is told to this one, too. */
+  #hearOfFailure(): void {
+    if (this.#failuresHeard === this.#inode.failures) return;
+    this.#failuresHeard = this.#inode.failures;
+    throw diskError("EIO", this.path);
   }
 
   truncate(size: number): void {

@@ -54,6 +54,8 @@ class Content {
 export class MemoryInode {
   /** Changes that were ever made; numbers those that wait. */
   changeCount = 0;
+  /** Syncs that failed: each open file is told of each once. */
+  failures = 0;
   readonly #seen: Content;
   readonly #durable: Content;
   /** Made but not synced, in order; the last one has the number `changeCount`. */
@@ -88,6 +90,7 @@ export class MemoryInode {
   /** The changes up to number `until` will never be on the device, though programs still see them. */
   giveUp(until: number): void {
     this.#take(until);
+    this.failures++;
   }
 
   afterCrash(path: string, choose: Choose): MemoryInode {

@@ -3,8 +3,10 @@ import {
   closeSync,
   existsSync,
   fdatasync,
+  fdatasyncSync,
   fstatSync,
   fsync,
+  fsyncSync,
   ftruncateSync,
   mkdirSync,
   openSync,
@@ -97,6 +99,18 @@ export class NodeDisk implements Disk {
     if (descriptor === undefined) return;
     try {
       await fullSync(descriptor);
+    } catch (thrown) {
+      if (!isRefusedForDirectories(thrown)) throw thrown;
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  syncDirectoryNow(path: string): void {
+    const descriptor = openDirectory(path);
+    if (descriptor === undefined) return;
+    try {
+      fsyncSync(descriptor);
     } catch (thrown) {
       if (!isRefusedForDirectories(thrown)) throw thrown;
     } finally {
@@ -209,6 +223,10 @@ class NodeFile implements DiskFile {
     } finally {
       this.#done();
     }
+  }
+
+  syncNow(): void {
+    fdatasyncSync(this.#open());
   }
 
   truncate(size: number): void {
