@@ -182,7 +182,7 @@ export class Log extends ReadableLog implements AsyncDisposable {
   override read(offset: number): LogRecord {
     const at = offset < 0 ? this.#endOffset + offset : offset;
     const isPending = at >= this.#pendingBase && at < this.#endOffset;
-    if (!isPending) return super.read(offset);
+    if (!isPending || !Number.isInteger(at)) return super.read(offset);
     const cursor = this.#cursor;
     const { bytes, timestamp } = this.#slab;
     const index = at - this.#pendingBase;

@@ -75,7 +75,7 @@ export abstract class ReadableLog {
    */
   read(offset: number): LogRecord {
     const at = offset < 0 ? this.endOffset + offset : offset;
-    const block = this.#cache.find(at);
+    const block = Number.isInteger(at) ? this.#cache.find(at) : undefined;
     if (block === undefined || at < this.startOffset) return this.#readMissed(at, offset);
     return this.#recordOf(block, at);
   }
