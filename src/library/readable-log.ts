@@ -82,6 +82,10 @@ export abstract class ReadableLog {
 
   // hot: bench/embedded
   #recordOf(block: LogBlock, offset: number): LogRecord {
+    const value = block.plainValue(offset);
+    if (value !== undefined) {
+      return { offset, timestamp: block.timestamp, key: undefined, value, headers: noHeaders };
+    }
     const cursor = this.#cursor;
     if (!block.find(offset, cursor)) throw this.#gone(offset);
     return {
