@@ -1,9 +1,10 @@
 /** Batches that were read and decoded, kept for reads at random. */
 import { int32At, putInt32 } from "../bytes/index.ts";
 import { RecordCursor } from "../records/index.ts";
+import { BlockTable } from "./block-table.ts";
 
-/** What a block costs beside its bytes and places, about. */
-const BLOCK_OVERHEAD_BYTES = 250;
+/** What a block costs beside its bytes and places: its objects, their native parts, its slots in the table. Measured by the process's memory. */
+const BLOCK_OVERHEAD_BYTES = 750;
 
 /** Bytes of one place. */
 const PLACE_BYTES = 4;
@@ -36,8 +37,8 @@ export class LogBlock {
   readonly #headBits: number;
   /** Offsets after the base offset; undefined where none is missing between them. */
   readonly #deltas: Int32Array | undefined;
-  /** Used since the cache last looked for room. */
-  isUsed = true;
+  /** Found again since the cache last looked at it for room. */
+  isUsed = false;
 
   /** `batch` is one undamaged batch, of which a copy is made. */
   constructor(batch: Uint8Array) {
@@ -148,16 +149,15 @@ function plainHead({
 /** For making blocks: nothing is kept in it. */
 const walk = new RecordCursor();
 
-/** Blocks up to a size, those that were not used for a while given up first. */
+/** Blocks up to a size, those that were not found again for a while given up first. */
 export class BlockCache {
   readonly #bytesMax: number;
   #bytes = 0;
-  #count = 0;
-  /** Base offsets, rising; one for each block. */
-  #bases = new Float64Array(64);
-  readonly #blocks: LogBlock[] = [];
+  readonly #table = new BlockTable();
   /** The block that was found last: reads near each other find it at once. */
   #last: LogBlock | undefined;
+  /** All blocks, in the order in which room is looked for. */
+  readonly #ring: LogBlock[] = [];
   /** Where room is looked for next. */
   #hand = 0;
 
@@ -168,9 +168,9 @@ export class BlockCache {
   // hot: once for every read.
   find(offset: number): LogBlock | undefined {
     const last = this.#last;
-    if (last !== undefined && offset >= last.baseOffset && offset < last.nextOffset) return last;
-    const block = this.#blocks[this.#countUpTo(offset) - 1];
-    if (block === undefined || offset >= block.nextOffset) return undefined;
+    if (last?.holds(offset) === true) return last;
+    const block = this.#table.find(offset);
+    if (block === undefined) return undefined;
     block.isUsed = true;
     this.#last = block;
     return block;
@@ -178,60 +178,37 @@ export class BlockCache {
 
   add(block: LogBlock): void {
     this.#makeRoom(block.sizeBytes);
-    const at = this.#countUpTo(block.baseOffset);
-    if (this.#count === this.#bases.length) {
-      const larger = new Float64Array(this.#count * 2);
-      larger.set(this.#bases);
-      this.#bases = larger;
-    }
-    this.#bases.copyWithin(at + 1, at, this.#count);
-    this.#bases[at] = block.baseOffset;
-    this.#blocks.splice(at, 0, block);
-    this.#count++;
+    this.#table.add(block);
+    this.#ring.push(block);
     this.#bytes += block.sizeBytes;
     this.#last = block;
   }
 
   /** Forgets everything, where what was read may not be the log any more. */
   clear(): void {
-    this.#blocks.length = 0;
-    this.#count = 0;
+    this.#table.clear();
+    this.#ring.length = 0;
     this.#bytes = 0;
     this.#last = undefined;
   }
 
-  /** Blocks with a base offset at or below `offset`. */
-  #countUpTo(offset: number): number {
-    const bases = this.#bases;
-    let low = 0;
-    let high = this.#count;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((bases[middle] ?? 0) <= offset) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
   #makeRoom(sizeBytes: number): void {
-    while (this.#count > 0 && this.#bytes + sizeBytes > this.#bytesMax) {
-      if (this.#hand >= this.#count) this.#hand = 0;
-      const block = this.#blocks[this.#hand];
+    const ring = this.#ring;
+    while (this.#bytes + sizeBytes > this.#bytesMax) {
+      if (this.#hand >= ring.length) this.#hand = 0;
+      const block = ring[this.#hand];
       if (block === undefined) return;
+      const hand = this.#hand++;
       if (block.isUsed) {
         block.isUsed = false;
-        this.#hand++;
-      } else {
-        this.#remove(this.#hand, block);
+        continue;
       }
+      // The newest takes its place, behind the hand: it is looked at last.
+      const newest = ring.pop();
+      if (newest !== undefined && newest !== block) ring[hand] = newest;
+      this.#table.remove(block);
+      this.#bytes -= block.sizeBytes;
+      if (this.#last === block) this.#last = undefined;
     }
-  }
-
-  #remove(at: number, block: LogBlock): void {
-    this.#bases.copyWithin(at, at + 1, this.#count);
-    this.#blocks.splice(at, 1);
-    this.#count--;
-    this.#bytes -= block.sizeBytes;
-    if (this.#last === block) this.#last = undefined;
   }
 }
