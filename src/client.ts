@@ -16,7 +16,46 @@ import type { Store } from "./values/index.ts";
 export type { RemoteStoreOptions } from "./client/index.ts";
 export type { ErrorCode } from "./errors/index.ts";
 export { LogError } from "./errors/index.ts";
-export type * from "./values/index.ts";
+export type {
+  Appended,
+  AppendHeaders,
+  AppendManyOptions,
+  AppendOptions,
+  BackupOptions,
+  BackupReport,
+  CodecName,
+  CompactedPartition,
+  CompactionProgress,
+  CompactionReport,
+  CompactTopicOptions,
+  CopyOptions,
+  CopyProgress,
+  HistogramReading,
+  Metrics,
+  NewTopicOptions,
+  OffsetRange,
+  Position,
+  ReadableTopic,
+  ReadFrom,
+  ReadTopicOptions,
+  RecordBatch,
+  RecordHeader,
+  RecordOf,
+  SchemaInput,
+  SchemaOutput,
+  SchemaTopicOptions,
+  StandardIssue,
+  StandardResult,
+  StandardSchema,
+  Store,
+  StoreStats,
+  SubscribeOptions,
+  Subscription,
+  Topic,
+  TopicOptions,
+  TopicRecord,
+  ValueCodec,
+} from "./values/index.ts";
 
 /**
  * Opens the store of a server: `http://HOST:PORT`, or `https://HOST`.

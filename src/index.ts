@@ -22,9 +22,7 @@ import type {
 } from "./library/index.ts";
 import type { CopyOptions, Store } from "./values/index.ts";
 
-export type { ErrorCode } from "./errors/index.ts";
 export { LogError };
-export type { RemoteStoreOptions } from "./client/index.ts";
 export type {
   FileLimits,
   FollowOptions,
@@ -45,46 +43,8 @@ export type {
   VerifyReport,
 } from "./library/index.ts";
 export type { Codec } from "./records/index.ts";
-export type {
-  Appended,
-  AppendHeaders,
-  AppendManyOptions,
-  AppendOptions,
-  BackupOptions,
-  BackupReport,
-  CodecName,
-  CompactedPartition,
-  CompactionProgress,
-  CompactionReport,
-  CompactTopicOptions,
-  CopyOptions,
-  CopyProgress,
-  HistogramReading,
-  Metrics,
-  NewTopicOptions,
-  OffsetRange,
-  Position,
-  ReadableTopic,
-  ReadFrom,
-  ReadTopicOptions,
-  RecordBatch,
-  RecordHeader,
-  RecordOf,
-  SchemaInput,
-  SchemaOutput,
-  SchemaTopicOptions,
-  StandardIssue,
-  StandardResult,
-  StandardSchema,
-  Store,
-  StoreStats,
-  SubscribeOptions,
-  Subscription,
-  Topic,
-  TopicOptions,
-  TopicRecord,
-  ValueCodec,
-} from "./values/index.ts";
+// What a store is, wherever it is.
+export type * from "./client.ts";
 
 /**
  * Opens a store: `memory:` for one that ends with the program, `file:./data` for a directory, which
