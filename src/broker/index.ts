@@ -7,6 +7,7 @@
  * `broker.ts`.
  */
 export type { ItemOutcome, TopicRef } from "./answers.ts";
+export type { BatchDraft, StoredRecord } from "./batch-draft.ts";
 export { Broker, type BrokerOptions, type BrokerStats } from "./broker.ts";
 export type {
   ClientIdentity,
@@ -37,7 +38,7 @@ export type {
   SyncGroupRequest,
 } from "./group-verbs.ts";
 export { oldestOf, PartitionSource, type SourceRange, whenAdvanced } from "./partition-source.ts";
-export type { ProducerSequence, StoredRecord } from "./partition-writer.ts";
+export type { ProducerSequence } from "./partition-writer.ts";
 export { startOffset } from "./read-from.ts";
 export type {
   DeletedRecords,

@@ -8,20 +8,12 @@ import {
   settled,
   whenSettled,
 } from "../partitions/index.ts";
-import { BatchBuilder, type Codec, type RecordHeader } from "../records/index.ts";
+import { BatchBuilder, type Codec } from "../records/index.ts";
+import { BatchDraft, DraftMemory, type StoredRecord, tooLarge } from "./batch-draft.ts";
 import { KeyLookup } from "./key-lookup.ts";
 
 /** A batch is handed over at this size; a larger record goes alone. */
 const BATCH_BYTES = 64 << 10;
-
-/** A record as it is stored. */
-export interface StoredRecord {
-  readonly timestamp: number;
-  readonly key: Uint8Array | undefined;
-  /** Undefined says that the key is deleted. */
-  readonly value: Uint8Array | undefined;
-  readonly headers: readonly RecordHeader[];
-}
 
 /** Numbers what a producer appends to one partition, so that a batch that comes again is known. */
 export interface ProducerSequence {
@@ -33,6 +25,8 @@ export interface ProducerSequence {
 
 /** Ends the turn for all partitions of a store together, and reads the clock once for it. */
 export class WriteTurn {
+  /** Of what calls fill, whatever partition it is for. */
+  readonly drafts = new DraftMemory();
   readonly #env: Env;
   readonly #write: () => void;
   #dirty: PartitionWriter[] = [];
@@ -152,19 +146,31 @@ export class PartitionWriter implements PartitionGatherer {
   }
 
   /**
-   * Writes records as one batch: all of them or none. Resolves with the offset of the first.
+   * A batch to fill and to give to {@link PartitionWriter.addDraft}.
+   * @throws LogError closed.
+   */
+  draft(): BatchDraft {
+    this.#refuseIfClosed();
+    const options = { codec: this.#codec, bytesMax: this.partition.policy.batchBytesMax };
+    return new BatchDraft(this.#name, options, this.#turn.drafts.lend());
+  }
+
+  /**
+   * Appends a draft, which is used up by it. Resolves with the offset of its first record.
    * @throws LogError record_too_large, closed.
    */
-  addAll(records: readonly StoredRecord[]): Promise<number> {
+  addDraft(draft: BatchDraft): Promise<number> {
     this.#refuseIfClosed();
+    draft.refuseIfTooLarge();
     this.seal();
-    this.#settleLimit();
-    this.#fill(this.#builder, records);
     this.#turn.add(this);
     const base = this.partition.logEndOffset;
-    this.#note(records, base);
+    this.#note(draft.keys, base);
     return new Promise<number>((resolve, reject) => {
-      this.#append(base, [{ offset: base, resolve, reject }]);
+      const answers = [{ offset: base, resolve, reject }];
+      this.#append(draft.finish(base), base, answers, () => {
+        this.#turn.drafts.giveBack(draft.memory);
+      });
     });
   }
 
@@ -174,17 +180,21 @@ export class PartitionWriter implements PartitionGatherer {
    */
   batchOf(records: readonly StoredRecord[], producer: ProducerSequence): Uint8Array {
     this.#refuseIfClosed();
-    const { batchBytesMax: bytesMax } = this.partition.policy;
-    const builder = new BatchBuilder({ codec: this.#codec, bytesMax, ...producer });
-    this.#fill(builder, records);
-    return builder.finish();
+    const options = { codec: this.#codec, bytesMax: this.partition.policy.batchBytesMax };
+    const draft = new BatchDraft(this.#name, { ...options, ...producer });
+    draft.addAll(records);
+    draft.refuseIfTooLarge();
+    return draft.finish();
   }
 
   /** Appends such a batch, or finds that it is in the log. Resolves with the offset of its first record. */
   addBatch(batch: Uint8Array, records: readonly StoredRecord[]): Promise<number> {
     this.seal();
     const outcome = this.#handOver(batch);
-    if (outcome.kind === "appended") this.#note(records, outcome.baseOffset);
+    if (outcome.kind === "appended") {
+      const keys = records.map(({ key }) => key);
+      this.#note(keys, outcome.baseOffset);
+    }
     return this.#settled(outcome);
   }
 
@@ -213,22 +223,10 @@ export class PartitionWriter implements PartitionGatherer {
     return outcome;
   }
 
-  #note(records: readonly StoredRecord[], base: number): void {
-    for (let index = 0; index < records.length; index++) {
-      const key = records[index]?.key;
+  #note(keys: BatchDraft["keys"], base: number): void {
+    for (let index = 0; index < keys.length; index++) {
+      const key = keys[index];
       if (key !== undefined) this.keys.note(key, base + index);
-    }
-  }
-
-  #fill(builder: BatchBuilder, records: readonly StoredRecord[]): void {
-    for (const { timestamp, key, value, headers } of records) {
-      if (builder.append(timestamp, key, value, headers)) continue;
-      builder.reset();
-      if (records.length === 1) throw this.#tooLarge((key?.length ?? 0) + (value?.length ?? 0));
-      throw new LogError(
-        "record_too_large",
-        `${this.#name}: ${records.length} records do not fit into one batch of ${this.partition.policy.batchBytesMax} bytes (max.message.bytes). Append fewer at once.`,
-      );
     }
   }
 
@@ -240,8 +238,7 @@ export class PartitionWriter implements PartitionGatherer {
     if (this.#builder.recordCount === 0) this.#begin();
     const { timestamp, key, value, headers } = record;
     if (!this.#builder.append(timestamp, key, value, headers)) {
-      const bytes = (key?.length ?? 0) + (value?.length ?? 0);
-      if (this.#builder.recordCount === 0) throw this.#tooLarge(bytes);
+      if (this.#builder.recordCount === 0) throw tooLarge(this.#name, this.#bytesMax, record);
       this.seal();
       return this.#put(record);
     }
@@ -271,29 +268,33 @@ export class PartitionWriter implements PartitionGatherer {
     if (this.#builder.recordCount === 0) return;
     const waiting = this.#waiting;
     this.#waiting = [];
-    this.#append(this.#base, waiting);
+    this.#append(this.#builder.finish(this.#base), this.#base, waiting);
   }
 
-  #append(base: number, waiting: readonly Waiting[]): void {
-    const bytes = this.#builder.finish(base);
+  /** `release` is called once nobody needs the memory of the batch any more. */
+  // oxlint-disable-next-line max-params -- a batch, and who waits for it
+  #append(
+    bytes: Uint8Array,
+    base: number,
+    waiting: readonly Waiting[],
+    release?: () => void,
+  ): void {
     if (this.partition.logEndOffset !== base) {
       const reason = `${this.#name}: an earlier write failed, so these records have lost their place. None of them is in the log; append them again.`;
       for (const { reject } of waiting) reject(new LogError("storage_failed", reason));
+      release?.();
       return;
     }
     const outcome = this.#handOver(bytes);
     if (outcome.kind !== "refused") {
-      whenSettled([outcome], () => answer(waiting, settled(outcome)));
+      whenSettled([outcome], () => {
+        release?.();
+        answer(waiting, settled(outcome));
+      });
       return;
     }
+    release?.();
     answer(waiting, new LogError(outcome.code, `${this.#name}: ${reasonOf(outcome)}`));
-  }
-
-  #tooLarge(bytes: number): LogError {
-    return new LogError(
-      "record_too_large",
-      `${this.#name}: a record with ${bytes} bytes of key and value does not fit into a batch of ${this.partition.policy.batchBytesMax} bytes (max.message.bytes of the topic). Store less, or raise the setting.`,
-    );
   }
 }
 

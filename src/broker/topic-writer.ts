@@ -3,13 +3,9 @@ import { LogError } from "../errors/index.ts";
 import type { Partition } from "../partitions/index.ts";
 import type { Codec } from "../records/index.ts";
 import { partitionOfKey } from "../values/index.ts";
+import type { BatchDraft, StoredRecord } from "./batch-draft.ts";
 import type { KeyLookup } from "./key-lookup.ts";
-import {
-  PartitionWriter,
-  type ProducerSequence,
-  type StoredRecord,
-  type WriteTurn,
-} from "./partition-writer.ts";
+import { PartitionWriter, type ProducerSequence, type WriteTurn } from "./partition-writer.ts";
 import type { OpenTopic } from "./topic-verbs.ts";
 
 interface Lane {
@@ -123,7 +119,19 @@ export class TopicWriter {
   ): Promise<number> {
     const { writer } = this.lane(partition);
     this.#refuseOffset(partition, expectedOffset);
-    return writer.addAll(records);
+    const draft = writer.draft();
+    draft.addAll(records);
+    return writer.addDraft(draft);
+  }
+
+  /** A batch to fill with what `appendDraft` appends. @throws LogError partition_not_found, closed. */
+  draft(partition: number): BatchDraft {
+    return this.lane(partition).writer.draft();
+  }
+
+  /** Appends all of a draft or nothing of it. Resolves with the offset of the first record. */
+  async appendDraft(partition: number, draft: BatchDraft): Promise<number> {
+    return this.lane(partition).writer.addDraft(draft);
   }
 
   /**

@@ -41,6 +41,22 @@ export class ByteWriter {
     return position;
   }
 
+  /**
+   * The memory itself, with room for `count` bytes behind what was written, until the next call of any
+   * method: what is quicker written by hand begins at {@link ByteWriter.size}, and {@link ByteWriter.filled}
+   * says how far it goes.
+   */
+  memory(count: number): Buffer<ArrayBuffer> {
+    this.#room(count);
+    return this.#bytes;
+  }
+
+  /** Takes what was written by hand, up to `size`. */
+  filled(size: number): void {
+    invariant(size >= this.#size && size <= this.#bytes.length, "what is filled was made room for");
+    this.#size = size;
+  }
+
   int8(value: number): void {
     this.#room(1);
     this.#bytes[this.#size++] = value;

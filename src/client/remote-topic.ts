@@ -15,8 +15,10 @@ import {
   appendPlaced,
   type CompactedPartition,
   type CompactTopicOptions,
+  type EncodedValue,
   type OffsetRange,
   partitionOfKey,
+  type PartitionSink,
   placeValues,
   type ReadFrom,
   type ReadTopicOptions,
@@ -118,14 +120,21 @@ export class RemoteTopic<in In, out Out = In> implements Topic<In, Out> {
 
   async appendMany(values: Iterable<In>, options: AppendManyOptions = {}): Promise<Appended[]> {
     this.#refuseIfClosed();
-    const checked = await this.#values.conformAll(values);
+    const conformed = this.#values.conformAll(values);
+    const checked = conformed instanceof Promise ? await conformed : conformed;
     const rest = this.#fieldsOf(options);
-    const groups = placeValues<OutgoingRecord>(checked, this.#values, {
+    const groups = placeValues(checked, this.#values, {
       partition: options.partition,
       partitionFor: (key) => this.#core.partitionFor(key),
-      recordsOf: () => (key, value) => ({ ...rest, ...bytesOf(key, value) }),
+      sinkOf: () => {
+        const records: OutgoingRecord[] = [];
+        const add: PartitionSink["add"] = (key, value) => {
+          records.push({ ...rest, ...bytesOf(key, value) });
+        };
+        return { records, add };
+      },
     });
-    return appendPlaced(groups, (partition, records) =>
+    return appendPlaced(groups, (partition, { records }) =>
       this.#core.writer(partition).addAll(records),
     );
   }
@@ -256,7 +265,7 @@ export class RemoteTopic<in In, out Out = In> implements Topic<In, Out> {
   }
 
   async #put(
-    value: Uint8Array | undefined,
+    value: EncodedValue | undefined,
     key: Uint8Array | undefined,
     options: AppendOptions,
   ): Promise<Appended> {
@@ -318,8 +327,9 @@ function lastOf(expected: number | "none"): NonNullable<Expectation["expectedLas
 
 function bytesOf(
   key: Uint8Array | undefined,
-  value: Uint8Array | undefined,
+  encoded: EncodedValue | undefined,
 ): Pick<OutgoingRecord, "key" | "value"> {
+  const value = typeof encoded === "string" ? webTexts.encode(encoded) : encoded;
   return { ...(key === undefined ? {} : { key }), ...(value === undefined ? {} : { value }) };
 }
 

@@ -1,5 +1,5 @@
 /** A topic as a program uses it: typed values in, typed records out. */
-import { startOffset, type StoredRecord, type TopicWriter } from "../broker/index.ts";
+import { type BatchDraft, startOffset, type TopicWriter } from "../broker/index.ts";
 import { LogError } from "../errors/index.ts";
 import type { Partition } from "../partitions/index.ts";
 import {
@@ -9,10 +9,13 @@ import {
   appendPlaced,
   type CompactedPartition,
   type CompactTopicOptions,
+  type EncodedValue,
   type OffsetRange,
+  type PartitionSink,
   placeValues,
   type ReadFrom,
   type ReadTopicOptions,
+  type RecordHeader,
   type Topic,
   type TopicRecord,
   type TypedValues,
@@ -21,6 +24,23 @@ import {
 import { type Decode, TopicSource, RecordReader } from "./record-reader.ts";
 
 type CompactTopic = (options: CompactTopicOptions) => Promise<CompactedPartition[]>;
+
+/** Records of one call, which differ by their keys and values. */
+class DraftSink implements PartitionSink {
+  readonly draft: BatchDraft;
+  readonly #timestamp: number;
+  readonly #headers: readonly RecordHeader[];
+
+  constructor(draft: BatchDraft, timestamp: number, headers: readonly RecordHeader[]) {
+    this.draft = draft;
+    this.#timestamp = timestamp;
+    this.#headers = headers;
+  }
+
+  add(key: Uint8Array | undefined, value: EncodedValue): void {
+    this.draft.add(this.#timestamp, key, value, this.#headers);
+  }
+}
 
 /** A topic of a store in this process. */
 export class LocalTopic<in In, out Out = In> implements Topic<In, Out> {
@@ -62,18 +82,17 @@ export class LocalTopic<in In, out Out = In> implements Topic<In, Out> {
 
   async appendMany(values: Iterable<In>, options: AppendManyOptions = {}): Promise<Appended[]> {
     this.#core.refuseIfClosed();
-    const checked = await this.#values.conformAll(values);
+    const conformed = this.#values.conformAll(values);
+    const checked = conformed instanceof Promise ? await conformed : conformed;
     this.#core.refuseIfClosed();
     const headers = this.#values.headers(options.headers);
-    const groups = placeValues<StoredRecord>(checked, this.#values, {
+    const timestamp = options.timestamp ?? this.#core.nowMs;
+    const groups = placeValues(checked, this.#values, {
       partition: options.partition,
       partitionFor: (key) => this.#core.partitionFor(key),
-      recordsOf: () => {
-        const timestamp = options.timestamp ?? this.#core.nowMs;
-        return (key, value) => ({ timestamp, key, value, headers });
-      },
+      sinkOf: (partition) => new DraftSink(this.#core.draft(partition), timestamp, headers),
     });
-    return appendPlaced(groups, (partition, records) => this.#core.appendAll(partition, records));
+    return appendPlaced(groups, (partition, { draft }) => this.#core.appendDraft(partition, draft));
   }
 
   async delete(
@@ -170,7 +189,7 @@ export class LocalTopic<in In, out Out = In> implements Topic<In, Out> {
   }
 
   async #put(
-    value: Uint8Array | undefined,
+    value: EncodedValue | undefined,
     key: Uint8Array | undefined,
     options: AppendOptions,
   ): Promise<Appended> {

@@ -54,6 +54,33 @@ test("what a builder built, the check lets pass and the cursor reads", () => {
   fc.assert(property, { numRuns: 150 });
 });
 
+test("text is stored as its UTF-8, in the very bytes of a batch that was given them", () => {
+  const unit = fc.constantFrom("a", "é", "€", "😀", "\ud800", "\0");
+  const text = fc.oneof(
+    fc.string({ maxLength: 80, unit }),
+    fc.string({ minLength: 60, maxLength: 70 }),
+    fc.constant("é".repeat(4096)),
+  );
+  const property = fc.property(
+    fc.array(fc.tuple(text, field), { minLength: 1, maxLength: 5 }),
+    fc.integer({ min: 80, max: 20_000 }),
+    (records, bytesMax) => {
+      const headers = [{ key: "h", value: undefined }];
+      const ofText = new BatchBuilder({ codec: "none", bytesMax });
+      const ofBytes = new BatchBuilder({ codec: "none", bytesMax });
+      for (const [value, key] of records) {
+        const isTaken = ofBytes.append(1, key, Buffer.from(value), headers);
+        assert.equal(ofText.append(1, key, value, headers), isTaken);
+        assert.equal(ofText.sizeBytes, ofBytes.sizeBytes);
+      }
+      if (ofBytes.recordCount === 0) return;
+      const batch = ofBytes.finish(7);
+      assert.deepEqual(Buffer.from(ofText.finishInPlace(7)), Buffer.from(batch));
+    },
+  );
+  fc.assert(property, { numRuns: 300 });
+});
+
 test("a batch is found where it lies among other bytes", () => {
   const builder = new BatchBuilder({ codec: "lz4" });
   builder.append(5, undefined, Uint8Array.of(1, 2, 3));

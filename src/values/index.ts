@@ -10,7 +10,7 @@ export { abortError } from "./abort-error.ts";
 export { runCallback } from "./callback.ts";
 export { murmur2, partitionOfKey } from "./murmur2.ts";
 export { refuseOtherCount, topicSettings } from "./new-topic.ts";
-export { appendPlaced, placeValues } from "./placed-values.ts";
+export { appendPlaced, type PartitionSink, placeValues } from "./placed-values.ts";
 export { parsePoint, parseRange, type Point, type Range, rangeHelp } from "./range.ts";
 export { outOfRange, type ReadFrom, timestampOf, wholeOffset } from "./read-from.ts";
 export type {
@@ -60,5 +60,5 @@ export {
   type SubscriptionSource,
 } from "./subscription.ts";
 export { TypedValues, type ValueSpot } from "./typed-values.ts";
-export type { CodecName, TextForm, ValueCodec } from "./value-codec.ts";
+export type { CodecName, EncodedValue, TextForm, ValueCodec } from "./value-codec.ts";
 export { vouched } from "./vouched.ts";

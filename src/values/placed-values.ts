@@ -1,35 +1,37 @@
 /** Sorts the values of one call by the partitions they go to. */
 import type { Appended } from "./store.ts";
 import type { TypedValues } from "./typed-values.ts";
+import type { EncodedValue } from "./value-codec.ts";
 
-/** What one call appends to one partition. */
-export interface PlacedRecords<R> {
-  readonly partition: number;
-  readonly records: R[];
-  /** Of each record, its place among the values. */
-  readonly places: number[];
-  readonly make: MakeRecord<R>;
+/** Takes what one call appends to one partition. */
+export interface PartitionSink {
+  add(key: Uint8Array | undefined, value: EncodedValue): void;
 }
 
-export type MakeRecord<R> = (key: Uint8Array | undefined, value: Uint8Array) => R;
+interface PlacedValues<Sink extends PartitionSink> {
+  readonly partition: number;
+  readonly sink: Sink;
+  /** Of each value that the sink got, its place among all. */
+  readonly places: number[];
+}
 
-export interface Placing<R> {
+export interface Placing<Sink extends PartitionSink> {
   /** In place of what the keys say. */
   readonly partition: number | undefined;
   partitionFor(key: Uint8Array | undefined): number;
   /** Called once for each partition. @throws LogError partition_not_found. */
-  recordsOf(partition: number): MakeRecord<R>;
+  sinkOf(partition: number): Sink;
 }
 
 /** Values that have passed the schema, encoded; those without a key stay together. */
-export function placeValues<R>(
+export function placeValues<Sink extends PartitionSink>(
   values: readonly unknown[],
   typed: Pick<TypedValues<never>, "keyOf" | "encode">,
-  placing: Placing<R>,
-): PlacedRecords<R>[] {
+  placing: Placing<Sink>,
+): PlacedValues<Sink>[] {
   const unkeyed = placing.partition ?? placing.partitionFor(undefined);
-  const groups = new Map<number, PlacedRecords<R>>();
-  let group: PlacedRecords<R> | undefined;
+  const groups = new Map<number, PlacedValues<Sink>>();
+  let group: PlacedValues<Sink> | undefined;
   for (let place = 0; place < values.length; place++) {
     const value = values[place];
     const key = typed.keyOf(value, undefined);
@@ -38,27 +40,26 @@ export function placeValues<R>(
     if (group?.partition !== partition) {
       group = groups.get(partition) ?? {
         partition,
-        records: [],
+        sink: placing.sinkOf(partition),
         places: [],
-        make: placing.recordsOf(partition),
       };
       groups.set(partition, group);
     }
-    group.records.push(group.make(key, typed.encode(value)));
+    group.sink.add(key, typed.encode(value));
     group.places.push(place);
   }
   return [...groups.values()];
 }
 
 /** Appends each group; where the records are, in the order of the values. */
-export async function appendPlaced<R>(
-  groups: readonly PlacedRecords<R>[],
-  append: (partition: number, records: readonly R[]) => Promise<number>,
+export async function appendPlaced<Sink extends PartitionSink>(
+  groups: readonly PlacedValues<Sink>[],
+  append: (partition: number, sink: Sink) => Promise<number>,
 ): Promise<Appended[]> {
   const appended: Appended[] = [];
   await Promise.all(
-    groups.map(async ({ partition, records, places }) => {
-      const base = await append(partition, records);
+    groups.map(async ({ partition, sink, places }) => {
+      const base = await append(partition, sink);
       for (let index = 0; index < places.length; index++) {
         appended[places[index] ?? 0] = { partition, offset: base + index };
       }

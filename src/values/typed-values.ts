@@ -3,7 +3,7 @@ import { LogError } from "../errors/index.ts";
 import { runCallback } from "./callback.ts";
 import { conform, type StandardSchema } from "./standard-schema.ts";
 import type { AnyTopicOptions, AppendHeaders, RecordHeader } from "./store.ts";
-import { type PlacedCodec, placedCodec, type TextForm } from "./value-codec.ts";
+import { type EncodedValue, type PlacedCodec, placedCodec, type TextForm } from "./value-codec.ts";
 import { vouched } from "./vouched.ts";
 
 /** A record whose value lies somewhere in its bytes; a negative start says that it has none. */
@@ -38,18 +38,34 @@ export class TypedValues<in B extends Uint8Array = Uint8Array> {
     return this.#schema === undefined ? value : conform(this.#schema, value, () => this.topic);
   }
 
-  /** @throws LogError schema_mismatch, where one of the values does not fit. */
-  async conformAll(values: Iterable<unknown>): Promise<unknown[]> {
+  /** The same of many, one after another; later, where the schema takes its time for one of them. */
+  conformAll(values: Iterable<unknown>): readonly unknown[] | Promise<readonly unknown[]> {
+    // Nobody else has the time to change what is used up before this turn ends.
+    if (this.#schema === undefined && isArray(values)) return values;
+    const given = Array.from(values);
+    if (this.#schema === undefined) return given;
     const checked: unknown[] = [];
-    for (const value of values) {
+    for (const value of given) {
       const one = this.conform(value);
-      checked.push(one instanceof Promise ? await one : one);
+      if (one instanceof Promise) return this.#conformLater(given, checked, one);
+      checked.push(one);
     }
     return checked;
   }
 
-  /** Bytes of a value that has passed the schema. @throws LogError schema_mismatch. */
-  encode(value: unknown): Uint8Array {
+  /** Goes on behind those that were `checked`, of which the next is on its way. */
+  async #conformLater(
+    given: readonly unknown[],
+    checked: unknown[],
+    next: Promise<unknown>,
+  ): Promise<unknown[]> {
+    checked.push(await next);
+    while (checked.length < given.length) checked.push(await this.conform(given[checked.length]));
+    return checked;
+  }
+
+  /** What is stored of a value that has passed the schema. @throws LogError schema_mismatch. */
+  encode(value: unknown): EncodedValue {
     try {
       return this.#codec.encode(value);
     } catch (thrown) {
@@ -112,6 +128,10 @@ export class TypedValues<in B extends Uint8Array = Uint8Array> {
 
 function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+function isArray(values: Iterable<unknown>): values is readonly unknown[] {
+  return Array.isArray(values);
 }
 
 function isHeaderList(

@@ -19,9 +19,12 @@ export interface TextForm<in B extends Uint8Array = Uint8Array> {
   decodeAt(bytes: B, start: number, end: number): string;
 }
 
+/** What a value is before it is stored: bytes, or text that becomes UTF-8 where it is stored. */
+export type EncodedValue = Uint8Array | string;
+
 /** A codec that reads in place: a view for each record would cost more than most decoding. */
 export interface PlacedCodec<in B extends Uint8Array = Uint8Array> {
-  encode(value: unknown): Uint8Array;
+  encode(value: unknown): EncodedValue;
   decodeAt(bytes: B, start: number, end: number): unknown;
 }
 
@@ -42,13 +45,13 @@ function namedCodec<B extends Uint8Array>(name: CodecName, texts: TextForm<B>): 
   switch (name) {
     case "json":
       return {
-        encode: (value) => texts.encode(jsonOf(value)),
+        encode: jsonOf,
         decodeAt: (bytes, start, end) => JSON.parse(texts.decodeAt(bytes, start, end)),
       };
     case "string":
       return {
         encode(value) {
-          if (typeof value === "string") return texts.encode(value);
+          if (typeof value === "string") return value;
           throw notEncodable(`a string is expected, not ${typeof value}`);
         },
         decodeAt: (bytes, start, end) => texts.decodeAt(bytes, start, end),

@@ -180,6 +180,28 @@ function testRecords(test: Test): void {
     await rejects(topic.append("x".repeat(3000)), "record_too_large", /3000 bytes.*2000/);
     assert.equal((await topic.offsets())[0]?.endOffset, 3);
   });
+
+  test("text comes back as it was, whatever its length and its characters", async (store) => {
+    const topic = await store.topic("t", { codec: "string" });
+    const texts = ["", "a", "é", "😀", "\0", "a".repeat(63), "é".repeat(64), "€".repeat(70_000)];
+    await topic.appendMany(texts);
+    for (const text of texts) await topic.append(text);
+    assert.deepEqual(await values(topic.read()), [...texts, ...texts]);
+    // What is no text has no form in UTF-8.
+    await topic.append("\ud800");
+    assert.deepEqual(await values(topic.read({ from: -1 })), ["\ufffd"]);
+  });
+
+  test("calls of one turn keep their order, and do not touch each other's values", async (store) => {
+    const topic = await store.topic<number>("t", { codec: "json" });
+    const calls: Promise<unknown>[] = [];
+    for (let call = 0; call < 20; call++) {
+      calls.push(topic.appendMany(numbers(100).map((n) => call * 101 + n)));
+      calls.push(topic.append(call * 101 + 100));
+    }
+    await Promise.all(calls);
+    assert.deepEqual(await values(topic.read()), numbers(20 * 101));
+  });
 }
 
 function testPositions(test: Test): void {
