@@ -7,11 +7,18 @@ interface Share {
   readonly percent: number;
 }
 
-/** Not the work: waiting for the device, and this profiler's own calls. */
-const outside = new Set(["(idle)", "post node:inspector"]);
+/** Waiting: for the device, or for a thread. */
+const idle = "(idle)";
+/** Not the work, but this profiler's own calls. */
+const outside = "post node:inspector";
 
-/** The functions that `run` spends most time in itself. */
-export async function cpuProfile(run: () => void | Promise<void>): Promise<Share[]> {
+export interface CpuFigures {
+  readonly idlePercent: number;
+  /** The functions in which most of the rest is spent. */
+  readonly shares: readonly Share[];
+}
+
+export async function cpuProfile(run: () => void | Promise<void>): Promise<CpuFigures> {
   using session = open();
   await session.of.post("Profiler.enable");
   await session.of.post("Profiler.setSamplingInterval", { interval: 200 });
@@ -22,12 +29,17 @@ export async function cpuProfile(run: () => void | Promise<void>): Promise<Share
   const { profile } = await session.of.post("Profiler.stop");
   const names = new Map(profile.nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
   const times = new Map<string, number>();
+  let total = 0;
   for (const [index, id] of (profile.samples ?? []).entries()) {
     const name = names.get(id) ?? "";
-    if (outside.has(name)) continue;
-    times.set(name, (times.get(name) ?? 0) + (profile.timeDeltas?.[index] ?? 0));
+    if (name === outside) continue;
+    const delta = profile.timeDeltas?.[index] ?? 0;
+    total += delta;
+    times.set(name, (times.get(name) ?? 0) + delta);
   }
-  return largest(times);
+  const idlePercent = (100 * (times.get(idle) ?? 0)) / total;
+  times.delete(idle);
+  return { idlePercent, shares: largest(times) };
 }
 
 export interface HeapFigures {

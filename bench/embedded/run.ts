@@ -18,6 +18,7 @@ import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
 
 import { openLog } from "../../src/index.ts";
+import { workBehind } from "./missed.ts";
 import { peersDirectory } from "./peers.ts";
 import { cpuProfile, heapProfile } from "./profiles.ts";
 import {
@@ -276,33 +277,20 @@ async function measureHeap(): Promise<void> {
 }
 
 /** The same work again, where its goal was missed, to see where its time goes. */
-const profiledWork: Readonly<Record<string, () => Promise<void>>> = {
-  "cordwood buffered append 1024 B": () => appendMany("buffered", 1024, 100_000 / scale),
-  "cordwood buffered append 200 B": () => appendMany("buffered", 200, 1_000_000 / scale),
-  "cordwood os append 200 B": () => appendMany("os", 200, 100_000 / scale),
-  [typedAppend]: async () => void (await measureTyped(newDirectory(), 100_000 / scale)),
-  [typedRead]: async () => void (await measureTyped(newDirectory(), 100_000 / scale)),
-};
-
-async function appendMany(
-  durability: "buffered" | "os",
-  size: number,
-  count: number,
-): Promise<void> {
-  const path = newDirectory();
-  const log = await openLog(path, { durability });
-  const value = new Uint8Array(size).fill(0x61);
-  for (let n = 0; n < count; n++) log.append(value);
-  await log.close();
-  rmSync(path, { recursive: true, force: true });
-}
-
 async function reportProfiles(missed: readonly string[]): Promise<void> {
   for (const name of missed) {
-    const work = profiledWork[name];
-    if (work === undefined) continue;
+    const prepare = workBehind[name];
+    if (prepare === undefined) continue;
+    const directory = newDirectory();
+    const work = await prepare(directory, scale);
+    const { idlePercent, shares } = await cpuProfile(() => work.run());
+    await work.end();
+    rmSync(directory, { recursive: true, force: true });
     process.stdout.write(`\nwhere the time goes: ${name}\n`);
-    for (const share of await cpuProfile(work)) {
+    if (idlePercent >= 1) {
+      process.stdout.write(`${idlePercent.toFixed(1).padStart(6)} % of it waiting; of the rest:\n`);
+    }
+    for (const share of shares) {
       process.stdout.write(`${share.percent.toFixed(1).padStart(6)} %  ${share.name}\n`);
     }
   }
