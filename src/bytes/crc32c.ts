@@ -1,5 +1,7 @@
 import { createRequire } from "node:module";
 
+import { memoryOf } from "./integers.ts";
+
 const POLYNOMIAL = 0x82f63b78;
 const SLICES = 16;
 const tables = makeTables();
@@ -9,9 +11,9 @@ const native = loadNative();
 
 /**
  * Below this size the tables win: a native call costs a view and a crossing first.
- * Measured on x86-64: at 256 bytes 138 against 155 ns, at 384 bytes 206 against 184 ns.
+ * Measured on x86-64: at 384 bytes 197 against 211 ns, at 512 bytes 260 against 234 ns.
  */
-const NATIVE_BYTES_MIN = 352;
+const NATIVE_BYTES_MIN = 448;
 
 /** Whether the optional native checksum was found; without it long inputs take about four times as long. */
 export const hasNativeCrc32c = native !== undefined;
@@ -38,37 +40,38 @@ export function crc32cByTables(
   start: number,
   end: number,
 ): number {
+  const memory = memoryOf(bytes);
   let crc = ~before;
-  let position = start;
-  const lastStep = end - SLICES;
-  for (; position <= lastStep; position += SLICES) {
+  let position = bytes.byteOffset + start;
+  const last = bytes.byteOffset + end;
+  for (; position <= last - SLICES; position += SLICES) {
+    const first = crc ^ memory.getInt32(position, true);
+    const second = memory.getInt32(position + 4, true);
+    const third = memory.getInt32(position + 8, true);
+    const fourth = memory.getInt32(position + 12, true);
     // oxfmt-ignore
     crc =
-      entry(0xf00 | ((crc ^ at(bytes, position)) & 255)) ^
-      entry(0xe00 | (((crc >>> 8) ^ at(bytes, position + 1)) & 255)) ^
-      entry(0xd00 | (((crc >>> 16) ^ at(bytes, position + 2)) & 255)) ^
-      entry(0xc00 | ((crc >>> 24) ^ at(bytes, position + 3))) ^
-      entry(0xb00 | at(bytes, position + 4)) ^
-      entry(0xa00 | at(bytes, position + 5)) ^
-      entry(0x900 | at(bytes, position + 6)) ^
-      entry(0x800 | at(bytes, position + 7)) ^
-      entry(0x700 | at(bytes, position + 8)) ^
-      entry(0x600 | at(bytes, position + 9)) ^
-      entry(0x500 | at(bytes, position + 10)) ^
-      entry(0x400 | at(bytes, position + 11)) ^
-      entry(0x300 | at(bytes, position + 12)) ^
-      entry(0x200 | at(bytes, position + 13)) ^
-      entry(0x100 | at(bytes, position + 14)) ^
-      entry(at(bytes, position + 15));
+      entry(0xf00 | (first & 255)) ^
+      entry(0xe00 | ((first >>> 8) & 255)) ^
+      entry(0xd00 | ((first >>> 16) & 255)) ^
+      entry(0xc00 | (first >>> 24)) ^
+      entry(0xb00 | (second & 255)) ^
+      entry(0xa00 | ((second >>> 8) & 255)) ^
+      entry(0x900 | ((second >>> 16) & 255)) ^
+      entry(0x800 | (second >>> 24)) ^
+      entry(0x700 | (third & 255)) ^
+      entry(0x600 | ((third >>> 8) & 255)) ^
+      entry(0x500 | ((third >>> 16) & 255)) ^
+      entry(0x400 | (third >>> 24)) ^
+      entry(0x300 | (fourth & 255)) ^
+      entry(0x200 | ((fourth >>> 8) & 255)) ^
+      entry(0x100 | ((fourth >>> 16) & 255)) ^
+      entry(fourth >>> 24);
   }
-  for (; position < end; position++) {
-    crc = (crc >>> 8) ^ entry((crc ^ at(bytes, position)) & 255);
+  for (; position < last; position++) {
+    crc = (crc >>> 8) ^ entry((crc ^ memory.getUint8(position)) & 255);
   }
   return ~crc >>> 0;
-}
-
-function at(bytes: Uint8Array, position: number): number {
-  return bytes[position] ?? 0;
 }
 
 function entry(index: number): number {

@@ -11,10 +11,8 @@ export { ByteReader } from "./byte-reader.ts";
 export { ByteWriter } from "./byte-writer.ts";
 export { crc32c } from "./crc32c.ts";
 export {
-  fitsInt64,
-  int16At,
   int32At,
-  int64At,
+  memoryOf,
   putInt16,
   putInt32,
   putInt64,

@@ -2,13 +2,8 @@ import { LogError } from "../errors/index.ts";
 
 const TWO_32 = 0x1_0000_0000;
 
-// Byte by byte, because a DataView for each small piece of a receive buffer is an allocation, and
-// whoever reads a header in place has only the bytes. Positions are the caller's to check.
-
-/** Big-endian signed 16-bit integer at `position`. */
-export function int16At(bytes: Uint8Array, position: number): number {
-  return (((at(bytes, position) << 8) | at(bytes, position + 1)) << 16) >> 16;
-}
+// Byte by byte, because a DataView for each small piece of a receive buffer is an allocation; whoever
+// reads many in one place takes `memoryOf`. Positions are the caller's to check.
 
 /** Big-endian signed 32-bit integer at `position`. */
 export function int32At(bytes: Uint8Array, position: number): number {
@@ -25,17 +20,25 @@ export function uint32At(bytes: Uint8Array, position: number): number {
   return int32At(bytes, position) >>> 0;
 }
 
-/**
- * Big-endian signed 64-bit integer at `position`.
- * @throws LogError batch_corrupt where it is no safe integer.
- */
-export function int64At(bytes: Uint8Array, position: number): number {
-  return safe(int32At(bytes, position) * TWO_32 + uint32At(bytes, position + 4), position);
-}
+/** A view of larger memory is not kept: it keeps the memory. */
+const VIEWED_BYTES_MAX = 4 << 20;
+let viewed: ArrayBufferLike = new ArrayBuffer(0);
+let viewOfIt: DataView = new DataView(viewed);
 
-/** Whether {@link int64At} would answer and not throw. */
-export function fitsInt64(bytes: Uint8Array, position: number): boolean {
-  return Number.isSafeInteger(int32At(bytes, position) * TWO_32 + uint32At(bytes, position + 4));
+/**
+ * A view of all the memory that `bytes` lie in; they begin at their `byteOffset`. A number takes a
+ * quarter of the time through it that it takes byte by byte. The last view is kept, since a piece of
+ * memory usually has many batches.
+ */
+// hot: twice for every batch that is read.
+export function memoryOf(bytes: Uint8Array): DataView {
+  const { buffer } = bytes;
+  if (buffer === viewed) return viewOfIt;
+  const made = new DataView(buffer);
+  if (buffer.byteLength > VIEWED_BYTES_MAX) return made;
+  viewed = buffer;
+  viewOfIt = made;
+  return made;
 }
 
 export function putInt16(bytes: Uint8Array, position: number, value: number): void {

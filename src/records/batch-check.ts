@@ -1,4 +1,4 @@
-import { crc32c, fitsInt64, int32At, uint32At } from "../bytes/index.ts";
+import { crc32c, int32At, uint32At } from "../bytes/index.ts";
 import {
   BATCH_HEADER_BYTES,
   type BatchHeader,
@@ -89,14 +89,9 @@ function checkFrame(
       `CRC ${stored.toString(16)} in the batch, ${computed.toString(16)} of its bytes`,
     );
   }
-  if (!fitsInt64(bytes, position + FIELD.baseOffset)) return invalid("base offset beyond 2^53");
-  if (!fitsInt64(bytes, position + FIELD.producerId)) return invalid("producer id beyond 2^53");
-  const hasTimes =
-    fitsInt64(bytes, position + FIELD.baseTimestamp) &&
-    fitsInt64(bytes, position + FIELD.maxTimestamp);
-  if (!hasTimes) return invalid("timestamp beyond 2^53");
-  header.read(bytes, position);
-  return undefined;
+  header.readLoosely(bytes, position);
+  const field = header.imprecise;
+  return field === undefined ? undefined : invalid(`${field} beyond 2^53`);
 }
 
 function checkFields(header: BatchHeader): BatchFault | undefined {

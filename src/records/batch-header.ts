@@ -1,4 +1,4 @@
-import { crc32c, int16At, int32At, int64At, putInt32, putInt64, uint32At } from "../bytes/index.ts";
+import { crc32c, int32At, memoryOf, putInt32, putInt64 } from "../bytes/index.ts";
 import { LogError } from "../errors/index.ts";
 import { type Codec, codecNames } from "./compression.ts";
 
@@ -61,21 +61,40 @@ export class BatchHeader {
    * Reads the fields at `position`, where {@link BATCH_HEADER_BYTES} must be; checks nothing else.
    * @throws LogError batch_corrupt where a 64-bit field is no safe integer.
    */
-  // hot: once for every batch, without allocation.
   read(bytes: Uint8Array, position: number): void {
-    this.baseOffset = int64At(bytes, position + FIELD.baseOffset);
-    this.sizeBytes = LENGTH_PREFIX_BYTES + int32At(bytes, position + FIELD.length);
-    this.leaderEpoch = int32At(bytes, position + FIELD.leaderEpoch);
-    this.magic = ((bytes[position + FIELD.magic] ?? 0) << 24) >> 24;
-    this.crc = uint32At(bytes, position + FIELD.crc);
-    this.attributes = int16At(bytes, position + FIELD.attributes);
-    this.lastOffsetDelta = int32At(bytes, position + FIELD.lastOffsetDelta);
-    this.baseTimestamp = int64At(bytes, position + FIELD.baseTimestamp);
-    this.maxTimestamp = int64At(bytes, position + FIELD.maxTimestamp);
-    this.producerId = int64At(bytes, position + FIELD.producerId);
-    this.producerEpoch = int16At(bytes, position + FIELD.producerEpoch);
-    this.baseSequence = int32At(bytes, position + FIELD.baseSequence);
-    this.recordCount = int32At(bytes, position + FIELD.recordCount);
+    this.readLoosely(bytes, position);
+    const field = this.imprecise;
+    if (field === undefined) return;
+    throw new LogError("batch_corrupt", `the ${field} of the batch at ${position} is beyond 2^53`);
+  }
+
+  /** The same, but what is no safe integer is told by {@link BatchHeader.imprecise}. */
+  // hot: once for every batch, without allocation.
+  readLoosely(bytes: Uint8Array, position: number): void {
+    const memory = memoryOf(bytes);
+    const at = bytes.byteOffset + position;
+    this.baseOffset = looseInt64(memory, at + FIELD.baseOffset);
+    this.sizeBytes = LENGTH_PREFIX_BYTES + memory.getInt32(at + FIELD.length);
+    this.leaderEpoch = memory.getInt32(at + FIELD.leaderEpoch);
+    this.magic = memory.getInt8(at + FIELD.magic);
+    this.crc = memory.getUint32(at + FIELD.crc);
+    this.attributes = memory.getInt16(at + FIELD.attributes);
+    this.lastOffsetDelta = memory.getInt32(at + FIELD.lastOffsetDelta);
+    this.baseTimestamp = looseInt64(memory, at + FIELD.baseTimestamp);
+    this.maxTimestamp = looseInt64(memory, at + FIELD.maxTimestamp);
+    this.producerId = looseInt64(memory, at + FIELD.producerId);
+    this.producerEpoch = memory.getInt16(at + FIELD.producerEpoch);
+    this.baseSequence = memory.getInt32(at + FIELD.baseSequence);
+    this.recordCount = memory.getInt32(at + FIELD.recordCount);
+  }
+
+  /** Which 64-bit field is no safe integer. */
+  get imprecise(): "base offset" | "producer id" | "timestamp" | undefined {
+    if (!Number.isSafeInteger(this.baseOffset)) return "base offset";
+    if (!Number.isSafeInteger(this.producerId)) return "producer id";
+    const { baseTimestamp, maxTimestamp } = this;
+    const isTimed = Number.isSafeInteger(baseTimestamp) && Number.isSafeInteger(maxTimestamp);
+    return isTimed ? undefined : "timestamp";
   }
 
   get lastOffset(): number {
@@ -112,6 +131,11 @@ export class BatchHeader {
   get deleteHorizonMs(): number | undefined {
     return (this.attributes & DELETE_HORIZON_BIT) === 0 ? undefined : this.baseTimestamp;
   }
+}
+
+/** Values past 2^53 are rounded, but never back into the safe range. */
+function looseInt64(memory: DataView, at: number): number {
+  return memory.getInt32(at) * 0x1_0000_0000 + memory.getUint32(at + 4);
 }
 
 /** Gives the batch at `position` its place in the log. Both fields lie outside the CRC. */
