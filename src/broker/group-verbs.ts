@@ -100,10 +100,10 @@ export interface LeftGroup extends ItemOutcome {
 
 export interface CommitOffsetsRequest {
   readonly groupId: string;
-  /** Undefined where the offsets are committed from outside the group. */
-  readonly generationId: number | undefined;
-  readonly memberId: string | undefined;
-  readonly groupInstanceId: string | undefined;
+  /** Not given, as the two that follow, where the offsets are committed from outside the group. */
+  readonly generationId?: number | undefined;
+  readonly memberId?: string | undefined;
+  readonly groupInstanceId?: string | undefined;
   /** How long the offsets are kept, where an old client says so (OffsetCommit 2 to 4). */
   readonly retentionMs?: number | undefined;
   readonly offsets: readonly CommitItem[];

@@ -79,9 +79,6 @@ export class GroupRoutes {
     if (offsets.length === 0) throw invalid("offsets", `"offsets" has at least one position`);
     const outcomes = await this.#broker.commitOffsets({
       groupId,
-      generationId: undefined,
-      memberId: undefined,
-      groupInstanceId: undefined,
       offsets,
     });
     for (const outcome of outcomes) refuseFault(outcome);

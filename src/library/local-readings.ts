@@ -38,9 +38,6 @@ export class LocalReadings implements SubscriptionSource {
     });
     const outcomes = await this.#broker.commitOffsets({
       groupId,
-      generationId: undefined,
-      memberId: undefined,
-      groupInstanceId: undefined,
       offsets,
     });
     for (const outcome of outcomes) refuseFault(outcome);

@@ -111,15 +111,7 @@ export function writeRuns(runs: readonly AppendedRun[], headBytes: number): Buff
     writer.byte(0x0a);
     const length = writer.reserve(1);
     const start = writer.size;
-    // As everywhere in proto3, zero is not written.
-    if (partition !== 0) {
-      writer.byte(0x08);
-      writer.varint(partition);
-    }
-    if (offset !== 0) {
-      writer.byte(0x10);
-      writer.varint(offset);
-    }
+    writer.place(partition, offset);
     writer.byte(0x18);
     writer.varint(count);
     // Three numbers are shorter than 128 bytes.

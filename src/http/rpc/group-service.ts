@@ -62,9 +62,6 @@ class GroupCalls implements ServiceImpl<typeof GroupService> {
   async commitOffsets({ group: groupId, offsets }: CommitOffsetsRequest): Promise<object> {
     const outcomes = await this.#broker.commitOffsets({
       groupId,
-      generationId: undefined,
-      memberId: undefined,
-      groupInstanceId: undefined,
       offsets: offsets.map(({ topic, partition, offset, metadata }) => ({
         topic: { name: topic },
         partition,

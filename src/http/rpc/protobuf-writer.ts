@@ -41,6 +41,18 @@ export class ProtobufWriter {
     this.#memory[this.#size++] = left;
   }
 
+  /** A partition as field 1 and an offset as field 2. As everywhere in proto3, zero is not written. */
+  place(partition: number, offset: number): void {
+    if (partition !== 0) {
+      this.byte(0x08);
+      this.varint(partition);
+    }
+    if (offset !== 0) {
+      this.byte(0x10);
+      this.varint(offset);
+    }
+  }
+
   /** Any safe integer, as int64 is written. */
   int64(value: number): void {
     if (value >= 0) {

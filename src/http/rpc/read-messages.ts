@@ -65,14 +65,7 @@ export class ReadMessageWriter {
       writer.byte(tag);
       const length = writer.reserve(1);
       const start = writer.size;
-      if (partition !== 0) {
-        writer.byte(0x08);
-        writer.varint(partition);
-      }
-      if (offset !== 0) {
-        writer.byte(0x10);
-        writer.varint(offset);
-      }
+      writer.place(partition, offset);
       writer.patchByte(length, writer.size - start);
     }
   }
