@@ -23,9 +23,12 @@ export class TopicSource<out T> extends PartitionSource {
   }
 
   protected override moved(): void {
-    const { bytes } = this.cursor;
-    if (bytes.buffer === this.buffer.buffer && bytes.length === this.buffer.length) return;
-    this.buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    const { buffer, byteOffset, length } = this.cursor.bytes;
+    const isSame =
+      buffer === this.buffer.buffer &&
+      byteOffset === this.buffer.byteOffset &&
+      length === this.buffer.length;
+    if (!isSame) this.buffer = Buffer.from(buffer, byteOffset, length);
   }
 }
 
