@@ -6,5 +6,11 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 /** Text by what browsers have. */
 export const webTexts: TextForm = {
   encode: (text) => encoder.encode(text),
-  decodeAt: (bytes, start, end) => decoder.decode(bytes.subarray(start, end)),
+  decodeAt,
+  pieceAt: decodeAt,
+  viewAt: (bytes, start, end) => bytes.subarray(start, end),
 };
+
+function decodeAt(bytes: Uint8Array, start: number, end: number): string {
+  return decoder.decode(bytes.subarray(start, end));
+}

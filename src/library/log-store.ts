@@ -23,7 +23,7 @@ import {
   vouched,
 } from "../values/index.ts";
 import { backupTo } from "./backup.ts";
-import { bufferTexts } from "./buffer-texts.ts";
+import { chunkTexts } from "./chunk-bytes.ts";
 import { type Engine, ensureTopic, type FileLimits, openEngine } from "./engine.ts";
 import { refuseFault } from "./faults.ts";
 import { LocalReadings } from "./local-readings.ts";
@@ -89,7 +89,7 @@ export class LogStore implements Store {
 
   async #topic(name: string, options: AnyTopicOptions = {}): Promise<Topic<never, unknown>> {
     this.#refuseIfEnded();
-    const values = new TypedValues(name, options, bufferTexts);
+    const values = new TypedValues(name, options, chunkTexts);
     const core = await this.#core(name, options);
     return new LocalTopic(core, values, this.#ending.signal, (how) =>
       this.#broker.compactTopic({ name }, how),

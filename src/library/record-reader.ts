@@ -4,16 +4,21 @@ import { LogError } from "../errors/index.ts";
 import type { Partition } from "../partitions/index.ts";
 import type { RecordCursor, RecordHeader } from "../records/index.ts";
 import { abortError, type TopicRecord } from "../values/index.ts";
+import { ChunkBytes } from "./chunk-bytes.ts";
 
 /** Makes a value of the record that a cursor stands on; may answer later. `bytes` are the cursor's. */
-export type Decode<T> = (bytes: Buffer, cursor: RecordCursor, partition: number) => T | Promise<T>;
+export type Decode<T> = (
+  bytes: ChunkBytes,
+  cursor: RecordCursor,
+  partition: number,
+) => T | Promise<T>;
 
 /** One partition of a reader. Its memory is never reused, so views of it stay as they are. */
 export class TopicSource<out T> extends PartitionSource {
   readonly topic: string;
   readonly decode: Decode<T>;
-  /** `cursor.bytes`, as what has fast text decoding. */
-  buffer: Buffer = Buffer.alloc(0);
+  /** `cursor.bytes`. */
+  bytes = new ChunkBytes(new Uint8Array(0));
 
   // oxlint-disable-next-line max-params -- whose records, which of them, and what becomes of them
   constructor(topic: string, partition: Partition, decode: Decode<T>, range: SourceRange) {
@@ -23,12 +28,8 @@ export class TopicSource<out T> extends PartitionSource {
   }
 
   protected override moved(): void {
-    const { buffer, byteOffset, length } = this.cursor.bytes;
-    const isSame =
-      buffer === this.buffer.buffer &&
-      byteOffset === this.buffer.byteOffset &&
-      length === this.buffer.length;
-    if (!isSame) this.buffer = Buffer.from(buffer, byteOffset, length);
+    const { bytes } = this.cursor;
+    if (!this.bytes.isOf(bytes)) this.bytes = new ChunkBytes(bytes);
   }
 }
 
@@ -152,27 +153,40 @@ export class RecordReader<T> implements AsyncIterableIterator<TopicRecord<T>> {
     let step: IteratorResult<TopicRecord<T>> | undefined = await this.next();
     while (step !== undefined && step.done !== true) {
       records.push(step.value);
+      await this.#gatherAtHand(records, countMax);
       if (records.length >= countMax) break;
-      const source = oldestOf(this.#sources);
-      const isAtHand = source !== undefined && !this.#isPassedOver(source);
-      step = await (isAtHand ? this.#give(source) : this.#find());
+      step = await this.#find();
     }
     return records;
+  }
+
+  /** Takes the records that are in memory, without a promise for each. */
+  async #gatherAtHand(records: TopicRecord<T>[], countMax: number): Promise<void> {
+    while (records.length < countMax) {
+      const source = oldestOf(this.#sources);
+      if (source === undefined || this.#isPassedOver(source)) return;
+      const record = this.#take(source);
+      records.push(record instanceof Promise ? await record : record);
+    }
   }
 
   #isPassedOver(source: TopicSource<T>): boolean {
     return source.cursor.valueStart < 0 && !this.#options.deletions;
   }
 
-  // hot: once for every record.
   #give(source: TopicSource<T>): Promise<IteratorResult<TopicRecord<T>>> {
-    const value = source.decode(source.buffer, source.cursor, source.partition.index);
+    const record = this.#take(source);
+    if (!(record instanceof Promise)) return Promise.resolve({ done: false, value: record });
+    return record.then((value) => ({ done: false, value }));
+  }
+
+  // hot: once for every record.
+  #take(source: TopicSource<T>): TopicRecord<T> | Promise<TopicRecord<T>> {
+    const value = source.decode(source.bytes, source.cursor, source.partition.index);
     this.#left--;
-    if (!(value instanceof Promise)) {
-      return Promise.resolve({ done: false, value: takeRecord(source, value) });
-    }
+    if (!(value instanceof Promise)) return takeRecord(source, value);
     const record = takeRecord(source, undefined);
-    return value.then((late) => ({ done: false, value: { ...record, value: late } }));
+    return value.then((late) => ({ ...record, value: late }));
   }
 
   #moved(): Promise<void> {
@@ -187,15 +201,15 @@ export class RecordReader<T> implements AsyncIterableIterator<TopicRecord<T>> {
 
 /** The record that `source` stands on, which goes on to the next. */
 function takeRecord<V>(source: TopicSource<unknown>, value: V): TopicRecord<V> {
-  const { cursor, buffer } = source;
+  const { cursor, bytes } = source;
   const { keyStart, keyEnd } = cursor;
   const record = {
     topic: source.topic,
     partition: source.partition.index,
     offset: cursor.offset,
     timestamp: cursor.timestamp,
-    key: keyStart < 0 ? undefined : buffer.toString("utf8", keyStart, keyEnd),
-    keyBytes: cursor.key(),
+    key: keyStart < 0 ? undefined : bytes.text(keyStart, keyEnd),
+    keyBytes: keyStart < 0 ? undefined : bytes.view(keyStart, keyEnd),
     headers: cursor.headerCount === 0 ? noHeaders : cursor.headers(),
     value,
   };

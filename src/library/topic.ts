@@ -21,6 +21,7 @@ import {
   type TypedValues,
   vouched,
 } from "../values/index.ts";
+import type { ChunkBytes } from "./chunk-bytes.ts";
 import { type Decode, TopicSource, RecordReader } from "./record-reader.ts";
 
 type CompactTopic = (options: CompactTopicOptions) => Promise<CompactedPartition[]>;
@@ -45,14 +46,14 @@ class DraftSink implements PartitionSink {
 /** A topic of a store in this process. */
 export class LocalTopic<in In, out Out = In> implements Topic<In, Out> {
   readonly #core: TopicWriter;
-  readonly #values: TypedValues<Buffer>;
+  readonly #values: TypedValues<ChunkBytes>;
   readonly #ending: AbortSignal;
   readonly #compact: CompactTopic;
 
   // oxlint-disable-next-line max-params -- what it writes and reads with, and what its store does for it
   constructor(
     core: TopicWriter,
-    values: TypedValues<Buffer>,
+    values: TypedValues<ChunkBytes>,
     ending: AbortSignal,
     compact: CompactTopic,
   ) {

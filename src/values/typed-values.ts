@@ -14,7 +14,7 @@ export interface ValueSpot {
 }
 
 /** `B` is what the bytes of records come in. */
-export class TypedValues<in B extends Uint8Array = Uint8Array> {
+export class TypedValues<in B = Uint8Array> {
   readonly topic: string;
   readonly #texts: TextForm<B>;
   readonly #codec: PlacedCodec<B>;
