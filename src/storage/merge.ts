@@ -3,7 +3,8 @@
  *
  * Segments are taken by size class, eight at a time, so a byte is rewritten once a class: a store
  * rewrites it two or three times in its life. A segment that is half full or more is left alone, and
- * only those of one span of time are merged: what is old must be able to go without what is new.
+ * only those of one span of time are merged: what is old must be able to go without what is new. Of a
+ * span that is over two are enough, so that one or two of a size are all that stays of it.
  */
 import { invariant } from "../errors/index.ts";
 import type { PartitionLog } from "./partition-log.ts";
@@ -13,6 +14,8 @@ import { type Run, type SegmentLimits, timeSpanOf } from "./segment.ts";
 
 /** Segments of one size class that are merged together. */
 const MERGE_COUNT = 8;
+/** The same of a span of time that is over: what is left of it is not waited for. */
+const PAST_MERGE_COUNT = 2;
 const SMALLEST_CLASS_BYTES = 1 << 20;
 const READ_BYTES = 1 << 20;
 
@@ -26,17 +29,23 @@ interface Mergeable {
 
 /** The numbers of segments to merge now; empty where it does not pay yet. */
 export function segmentsToMerge(runs: Iterable<Run>, limits: SegmentLimits): Set<number> {
-  const classes = new Map<string, Set<number>>();
+  const classes = new Map<string, { readonly span: number; readonly members: Set<number> }>();
+  let newestSpan = -Infinity;
   for (const segment of segmentsOf(runs)) {
+    const span = timeSpanOf(segment, limits.ms);
+    newestSpan = Math.max(newestSpan, span);
     const { segmentNumber, bytes, offsets } = segment;
     if (bytes >= limits.bytes / 2 || offsets >= limits.records / 2) continue;
     const size = Math.max(1, bytes / SMALLEST_CLASS_BYTES);
     const sizeClass = Math.floor(Math.log2(size) / Math.log2(MERGE_COUNT));
-    const key = `${timeSpanOf(segment, limits.ms)}/${sizeClass}`;
-    const members = classes.get(key) ?? new Set();
-    classes.set(key, members.add(segmentNumber));
+    const key = `${span}/${sizeClass}`;
+    const known = classes.get(key) ?? { span, members: new Set() };
+    known.members.add(segmentNumber);
+    classes.set(key, known);
   }
-  for (const members of classes.values()) if (members.size >= MERGE_COUNT) return members;
+  for (const { span, members } of classes.values()) {
+    if (members.size >= (span < newestSpan ? PAST_MERGE_COUNT : MERGE_COUNT)) return members;
+  }
   return new Set();
 }
 

@@ -487,6 +487,25 @@ describe("checkpoints and segments", () => {
     assert.ok(log.runs.length < 18, `${log.runs.length} runs of 18 days`);
   });
 
+  test("of a trickle a run stays for each span of time that is over, and what was written lately", async () => {
+    const dayMs = 86_400_000;
+    const opened = await openStore();
+    const { store, env } = opened;
+    const log = store.openLog(TOPIC, 0);
+    const weeks = 20;
+    for (let day = 0; day < 7 * weeks; day++) {
+      append(store, log, { timestampMs: day * dayMs });
+      await env.run(store.checkpoint());
+      assert.ok(log.runs.length <= day / 7 + 9, `${log.runs.length} runs on day ${day}`);
+    }
+    assert.deepEqual(await readAll(log), expected(0, log.endOffset));
+    // Without anything to merge nothing is written anew.
+    const { segments } = store.stats;
+    for (let i = 0; i < 5; i++) await env.run(store.checkpoint());
+    assert.equal(store.stats.segments, segments);
+    assert.deepEqual(verifyStore(env.disk, DIRECTORY, () => undefined).problems, []);
+  });
+
   test("retention moves the start past old runs, and their files go", async () => {
     const opened = await openStore();
     const log = opened.store.openLog(TOPIC, 0);
