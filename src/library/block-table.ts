@@ -28,8 +28,8 @@ export class BlockTable {
   }
 
   #findElsewhere(offset: number): LogBlock | undefined {
-    for (const [level, count] of this.#counts.entries()) {
-      const block = count === 0 ? undefined : this.#findAt(level, offset);
+    for (let level = 0; level <= LEVEL_MAX; level++) {
+      const block = this.#counts[level] === 0 ? undefined : this.#findAt(level, offset);
       if (block === undefined) continue;
       this.#level = level;
       return block;
