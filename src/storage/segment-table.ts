@@ -288,7 +288,11 @@ function planOf(footer: SegmentFooter, run: Run, from: number, limits: ReadLimit
   const entry = entries === 0 ? undefined : indexEntry(footer, run, entries - 1);
   const start = entry?.position ?? 0;
   const startOffset = entry?.baseOffset ?? run.baseOffset;
-  const wanted = Math.min(run.sizeBytes - start, limits.bytesMax + INDEX_INTERVAL_BYTES);
+  // Up to the next entry lies all of the batch that holds `from`, however large it is.
+  const next = entries < run.indexCount ? indexEntry(footer, run, entries).position : run.sizeBytes;
+  const needed = limits.atLeastOneBatch ? next - start : 0;
+  const most = Math.max(needed, limits.bytesMax + INDEX_INTERVAL_BYTES);
+  const wanted = Math.min(run.sizeBytes - start, most);
   return { run, from, start, startOffset, wanted, limits };
 }
 

@@ -11,8 +11,8 @@ import { BatchHeader } from "../records/index.ts";
 
 const SEGMENT_FORMAT_VERSION = 1;
 const SEGMENT_HEADER_BYTES = 64;
-/** One index entry for at least this many bytes of a run. */
-export const INDEX_INTERVAL_BYTES = 16 << 10;
+/** One index entry for at least this many bytes of a run; nothing but speed depends on it. */
+export const INDEX_INTERVAL_BYTES = 8 << 10;
 const RUN_BYTES = 88;
 const INDEX_ENTRY_BYTES = 24;
 const TRAILER_BYTES = 48;
@@ -343,6 +343,8 @@ export interface SegmentFooter {
   readonly runs: readonly Run[];
   /** The whole footer, from `position` on of the file. */
   readonly bytes: Uint8Array;
+  /** Of `bytes`. */
+  readonly view: DataView;
   readonly position: number;
 }
 
@@ -369,7 +371,8 @@ export function readSegmentFooter(file: DiskFile, identity: SegmentIdentity): Se
   const bytes = new Uint8Array(footerBytes);
   file.read(bytes, position);
   if (crc32c(bytes) !== view.getUint32(40)) throw damaged(file, position, "its footer is damaged");
-  return { runs: decodeRuns(bytes, view.getUint32(12), identity.segmentNumber), bytes, position };
+  const runs = decodeRuns(bytes, view.getUint32(12), identity.segmentNumber);
+  return { runs, bytes, view: new DataView(bytes.buffer), position };
 }
 
 function checkHeader(file: DiskFile, identity: SegmentIdentity): void {
@@ -425,12 +428,12 @@ export interface IndexEntry {
 /** Reads entry `index` of a run. */
 export function indexEntry(footer: SegmentFooter, run: Run, index: number): IndexEntry {
   invariant(index >= 0 && index < run.indexCount, "an index entry within the run's index");
+  const { view } = footer;
   const at = run.indexPosition - footer.position + index * INDEX_ENTRY_BYTES;
-  const view = new DataView(footer.bytes.buffer, footer.bytes.byteOffset + at, INDEX_ENTRY_BYTES);
   return {
-    baseOffset: readInt64(view, 0),
-    position: view.getUint32(8),
-    maxTimestamp: readInt64(view, 16),
+    baseOffset: readInt64(view, at),
+    position: view.getUint32(at + 8),
+    maxTimestamp: readInt64(view, at + 16),
   };
 }
 

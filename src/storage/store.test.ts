@@ -14,7 +14,14 @@ import {
   readAll,
   TOPIC,
 } from "../../test/fixtures/store.ts";
-import { diskError, MemoryDisk, type MemoryEnv, memoryEnv, seededFates } from "../env/index.ts";
+import {
+  type DiskCall,
+  diskError,
+  MemoryDisk,
+  type MemoryEnv,
+  memoryEnv,
+  seededFates,
+} from "../env/index.ts";
 import { LogError } from "../errors/index.ts";
 import { BatchHeader, patchBatch } from "../records/index.ts";
 import { verifyStore } from "./inspect.ts";
@@ -202,12 +209,44 @@ describe("checkpoints and segments", () => {
       header.read(bytes ?? assert.fail(`nothing at ${offset}`), 0);
       assert.ok(header.baseOffset <= offset && header.nextOffset > offset);
     };
-    for (const offset of offsets) isFound(offset, log.readNow(offset, limits)?.bytes);
+    for (const offset of offsets) {
+      isFound(offset, log.readNow(offset, limits)?.bytes);
+      // The batch of 9,000 is over this limit, and not demanded.
+      if (offset === 1000 || offset === 9999) continue;
+      isFound(
+        offset,
+        log.readNow(offset, { ...limits, bytesMax: 80, atLeastOneBatch: false })?.bytes,
+      );
+    }
     // After a restart reading waits for the device.
     const again = await openStore(opened.env.disk.kill());
     const cold = again.store.openLog(TOPIC, 0);
     for (const offset of offsets) {
       isFound(offset, (await again.env.run(Promise.resolve(cold.read(offset, limits))))?.bytes);
+    }
+  });
+
+  test("any batch of a segment is read with one call", async () => {
+    let calls = 0;
+    const onCall = ({ kind, path }: DiskCall): void => {
+      if (kind === "read" && path.endsWith(".seg")) calls++;
+    };
+    const opened = await openStore(new MemoryDisk({ onCall }));
+    const log = opened.store.openLog(TOPIC, 0);
+    for (let n = 0; n < 60; n++) {
+      append(opened.store, log, { recordCount: [1, 300, 1200, 2, 5000][n % 5] ?? 1 });
+    }
+    await settle(opened);
+    await opened.env.run(opened.store.checkpoint());
+    const { endOffset } = log;
+    log.readNow(0, { bytesMax: 1, endOffset, atLeastOneBatch: true })?.release();
+    for (let next = 0; next < endOffset;) {
+      calls = 0;
+      const fetched = log.readNow(next, { bytesMax: 1, endOffset, atLeastOneBatch: true });
+      assert.equal(calls, 1, `at ${next}`);
+      assert.ok(fetched !== undefined && fetched.nextOffset > next);
+      next = fetched.nextOffset;
+      fetched.release();
     }
   });
 
