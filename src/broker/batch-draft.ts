@@ -28,8 +28,9 @@ export class DraftMemory {
 /** A record as it is stored. */
 export interface StoredRecord {
   readonly timestamp: number;
-  readonly key: Uint8Array | undefined;
-  /** Text is stored as UTF-8. Undefined says that the key is deleted. */
+  /** Text is stored as UTF-8, here and of the value. */
+  readonly key: Uint8Array | string | undefined;
+  /** Undefined says that the key is deleted. */
   readonly value: Uint8Array | string | undefined;
   readonly headers: readonly RecordHeader[];
 }
@@ -39,7 +40,7 @@ type DraftOptions = BatchBuilderOptions & { readonly bytesMax: number };
 /** One batch for one partition: all of its records are appended, or none. */
 export class BatchDraft {
   /** Of each record. */
-  readonly keys: (Uint8Array | undefined)[] = [];
+  readonly keys: StoredRecord["key"][] = [];
   readonly memory: ByteWriter;
   readonly #name: string;
   readonly #bytesMax: number;
@@ -58,8 +59,8 @@ export class BatchDraft {
   // oxlint-disable-next-line max-params -- the parts of a record
   add(
     timestamp: number,
-    key: Uint8Array | undefined,
-    value: Uint8Array | string | undefined,
+    key: StoredRecord["key"],
+    value: StoredRecord["value"],
     headers: readonly RecordHeader[],
   ): void {
     this.keys.push(key);
@@ -96,13 +97,13 @@ export function tooLarge(
   bytesMax: number,
   { key, value }: Pick<StoredRecord, "key" | "value">,
 ): LogError {
-  const bytes = (key?.length ?? 0) + sizeOf(value);
+  const bytes = sizeOf(key) + sizeOf(value);
   return new LogError(
     "record_too_large",
     `${name}: a record with ${bytes} bytes of key and value does not fit into a batch of ${bytesMax} bytes (max.message.bytes of the topic). Store less, or raise the setting.`,
   );
 }
 
-function sizeOf(value: Uint8Array | string | undefined): number {
-  return typeof value === "string" ? ByteWriter.stringSize(value) : (value?.length ?? 0);
+function sizeOf(field: Uint8Array | string | undefined): number {
+  return typeof field === "string" ? ByteWriter.stringSize(field) : (field?.length ?? 0);
 }

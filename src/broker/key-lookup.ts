@@ -22,8 +22,8 @@ export class KeyLookup {
   }
 
   /** A record of `key` was appended at `offset`, and may not be durable yet. */
-  note(key: Uint8Array, offset: number): void {
-    this.#index?.note(key, offset);
+  note(key: Uint8Array | string, offset: number): void {
+    this.#index?.note(typeof key === "string" ? Buffer.from(key) : key, offset);
   }
 
   /** The same for a batch that others have appended. */

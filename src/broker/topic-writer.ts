@@ -66,10 +66,13 @@ export class TopicWriter {
   }
 
   /** Where a record goes: by its key as Kafka's clients place it, else from partition to partition. */
-  partitionFor(key: Uint8Array | undefined): number {
+  partitionFor(key: StoredRecord["key"]): number {
     const count = this.partitions.length;
     if (count === 1) return 0;
-    if (key !== undefined) return partitionOfKey(key, count);
+    if (typeof key === "string" && key.length * 3 <= keyText.length) {
+      return partitionOfKey(keyText, count, keyText.write(key));
+    }
+    if (key !== undefined) return partitionOfKey(bytesOf(key), count);
     const index = this.#rotation % count;
     // A partition keeps what comes until it has gathered a batch's worth, so that batches are not thin.
     if (this.lane(index).writer.isGathering) return index;
@@ -185,12 +188,13 @@ export class TopicWriter {
   /** Appends by `put` where the newest record of the key is the expected one: between the look and the append nothing else runs. */
   async #after(
     partition: number,
-    key: Uint8Array | undefined,
+    givenKey: StoredRecord["key"],
     { expectedLastOffset, put }: AppendConditions & { readonly put: () => Promise<number> },
   ): Promise<number> {
-    if (key === undefined) {
+    if (givenKey === undefined) {
       throw new LogError("invalid_argument", `${this.name}: expectedLastOffset needs a key`);
     }
+    const key = bytesOf(givenKey);
     const expected = expectedLastOffset === "none" ? undefined : expectedLastOffset;
     const { writer, keys } = this.lane(partition);
     await keys.prepare(() => writer.drained());
@@ -219,4 +223,11 @@ export class TopicWriter {
       `${this.name}/${partition}: the key "${Buffer.from(key).toString()}" ${has}, and ${wanted} was expected. Read its last record and decide again.`,
     );
   }
+}
+
+/** Where a text is hashed; a UTF-16 unit takes three bytes at most. */
+const keyText = Buffer.allocUnsafeSlow(1 << 10);
+
+function bytesOf(key: Uint8Array | string): Uint8Array {
+  return typeof key === "string" ? Buffer.from(key) : key;
 }

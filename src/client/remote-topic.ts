@@ -75,8 +75,9 @@ export class RemoteTopicCore {
   }
 
   /** Where a record goes: by its key as Kafka's clients place it, else from partition to partition. */
-  partitionFor(key: Uint8Array | undefined): number {
-    if (key !== undefined) return partitionOfKey(key, this.partitionCount);
+  partitionFor(key: EncodedValue | undefined): number {
+    if (this.partitionCount === 1) return 0;
+    if (key !== undefined) return partitionOfKey(encoded(key), this.partitionCount);
     if (!this.writer(this.#rotation).isGathering) {
       this.#rotation = (this.#rotation + 1) % this.partitionCount;
     }
@@ -144,7 +145,7 @@ export class RemoteTopic<in In, out Out = In> implements Topic<In, Out> {
     options: Omit<AppendOptions, "key"> = {},
   ): Promise<Appended> {
     this.#refuseIfClosed();
-    return this.#put(undefined, this.#values.keyBytes(key), options);
+    return this.#put(undefined, key, options);
   }
 
   read(options: ReadTopicOptions = {}): AsyncIterableIterator<TopicRecord<Out>> {
@@ -266,7 +267,7 @@ export class RemoteTopic<in In, out Out = In> implements Topic<In, Out> {
 
   async #put(
     value: EncodedValue | undefined,
-    key: Uint8Array | undefined,
+    key: EncodedValue | undefined,
     options: AppendOptions,
   ): Promise<Appended> {
     const { expectedOffset, expectedLastOffset } = options;
@@ -326,11 +327,17 @@ function lastOf(expected: number | "none"): NonNullable<Expectation["expectedLas
 }
 
 function bytesOf(
-  key: Uint8Array | undefined,
-  encoded: EncodedValue | undefined,
+  key: EncodedValue | undefined,
+  value: EncodedValue | undefined,
 ): Pick<OutgoingRecord, "key" | "value"> {
-  const value = typeof encoded === "string" ? webTexts.encode(encoded) : encoded;
-  return { ...(key === undefined ? {} : { key }), ...(value === undefined ? {} : { value }) };
+  return {
+    ...(key === undefined ? {} : { key: encoded(key) }),
+    ...(value === undefined ? {} : { value: encoded(value) }),
+  };
+}
+
+function encoded(value: EncodedValue): Uint8Array {
+  return typeof value === "string" ? webTexts.encode(value) : value;
 }
 
 const none = new Uint8Array(0);

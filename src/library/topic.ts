@@ -38,7 +38,7 @@ class DraftSink implements PartitionSink {
     this.#headers = headers;
   }
 
-  add(key: Uint8Array | undefined, value: EncodedValue): void {
+  add(key: EncodedValue | undefined, value: EncodedValue): void {
     this.draft.add(this.#timestamp, key, value, this.#headers);
   }
 }
@@ -101,7 +101,7 @@ export class LocalTopic<in In, out Out = In> implements Topic<In, Out> {
     options: Omit<AppendOptions, "key"> = {},
   ): Promise<Appended> {
     this.#core.refuseIfClosed();
-    return this.#put(undefined, this.#values.keyBytes(key), options);
+    return this.#put(undefined, key, options);
   }
 
   read(options: ReadTopicOptions = {}): AsyncIterableIterator<TopicRecord<Out>> {
@@ -191,7 +191,7 @@ export class LocalTopic<in In, out Out = In> implements Topic<In, Out> {
 
   async #put(
     value: EncodedValue | undefined,
-    key: Uint8Array | undefined,
+    key: EncodedValue | undefined,
     options: AppendOptions,
   ): Promise<Appended> {
     const { expectedOffset } = options;

@@ -78,15 +78,17 @@ export class BatchBuilder {
   // hot: bench/embedded, the typed topic; no view and no copy of a text's bytes is made.
   append(
     timestampMs: number,
-    key: Uint8Array | undefined,
+    key: Uint8Array | string | undefined,
     value: Uint8Array | string | undefined,
     headers: readonly RecordHeader[] = noHeaders,
   ): boolean {
     const isFirst = this.#recordCount === 0;
     const timestampDelta = isFirst ? 0 : timestampMs - this.#baseTimestamp;
     const offsetDelta = this.#recordCount;
+    const keyBytes = typeof key === "string" ? ByteWriter.stringSize(key) : (key?.length ?? 0);
     // One byte of attributes, of which none is in use.
-    const headBytes = 1 + varlongSize(timestampDelta) + varintSize(offsetDelta) + fieldSize(key);
+    const headBytes =
+      1 + varlongSize(timestampDelta) + varintSize(offsetDelta) + varintSize(keyBytes) + keyBytes;
     const tailBytes = headersSize(headers);
     const writer = this.#writer;
     const start = writer.size;
@@ -103,7 +105,10 @@ export class BatchBuilder {
     bytes[at++] = 0;
     at = putVarlong(bytes, at, timestampDelta);
     at = putVarint(bytes, at, offsetDelta);
-    at = putField(bytes, at, key);
+    at = putVarint(bytes, at, key === undefined ? -1 : keyBytes);
+    if (typeof key === "string") bytes.write(key, at);
+    else if (key !== undefined) bytes.set(key, at);
+    at += keyBytes;
     at = putVarint(bytes, at, value === undefined ? -1 : valueBytes);
     if (!isText && value !== undefined) bytes.set(value, at);
     writer.filled(at + valueBytes);
@@ -203,13 +208,6 @@ function fieldSize(field: Uint8Array | undefined): number {
 function writeField(writer: ByteWriter, field: Uint8Array | undefined): void {
   writer.varint(field === undefined ? -1 : field.length);
   if (field !== undefined) writer.bytes(field);
-}
-
-function putField(bytes: Uint8Array, position: number, field: Uint8Array | undefined): number {
-  if (field === undefined) return putVarint(bytes, position, -1);
-  const at = putVarint(bytes, position, field.length);
-  bytes.set(field, at);
-  return at + field.length;
 }
 
 function headersSize(headers: readonly RecordHeader[]): number {

@@ -5,9 +5,8 @@ const SEED = 0x9747b28c;
 const MULTIPLIER = 0x5bd1e995;
 const SHIFT = 24;
 
-/** The hash as a signed integer, as Java has it. */
-export function murmur2(bytes: Uint8Array): number {
-  const { length } = bytes;
+/** The hash of the first `length` bytes as a signed integer, as Java has it. */
+export function murmur2(bytes: Uint8Array, length = bytes.length): number {
   let hash = SEED ^ length;
   let at = 0;
   for (; length - at >= 4; at += 4) {
@@ -29,7 +28,11 @@ export function murmur2(bytes: Uint8Array): number {
   return hash ^ (hash >>> 15);
 }
 
-/** The partition of a key, as Kafka's default partitioner chooses it. */
-export function partitionOfKey(key: Uint8Array, partitionCount: number): number {
-  return (murmur2(key) & 0x7fff_ffff) % partitionCount;
+/** The partition of a key, which may have more memory than bytes, as Kafka's default partitioner chooses it. */
+export function partitionOfKey(
+  key: Uint8Array,
+  partitionCount: number,
+  length = key.length,
+): number {
+  return (murmur2(key, length) & 0x7fff_ffff) % partitionCount;
 }

@@ -5,7 +5,7 @@ import type { EncodedValue } from "./value-codec.ts";
 
 /** Takes what one call appends to one partition. */
 export interface PartitionSink {
-  add(key: Uint8Array | undefined, value: EncodedValue): void;
+  add(key: EncodedValue | undefined, value: EncodedValue): void;
 }
 
 interface PlacedValues<Sink extends PartitionSink> {
@@ -18,23 +18,29 @@ interface PlacedValues<Sink extends PartitionSink> {
 export interface Placing<Sink extends PartitionSink> {
   /** In place of what the keys say. */
   readonly partition: number | undefined;
-  partitionFor(key: Uint8Array | undefined): number;
+  partitionFor(key: EncodedValue | undefined): number;
   /** Called once for each partition. @throws LogError partition_not_found. */
   sinkOf(partition: number): Sink;
 }
 
-/** Values that have passed the schema, encoded; those without a key stay together. */
+/**
+ * Values that have passed the schema, encoded; those without a key stay together. Nothing is given to
+ * a sink before all of them are encoded.
+ */
+// hot: bench/embedded, the typed topic. Encoding them one after another, with nothing in between,
+// takes JSON.stringify 80 ns less for each.
 export function placeValues<Sink extends PartitionSink>(
   values: readonly unknown[],
   typed: Pick<TypedValues<never>, "keyOf" | "encode">,
   placing: Placing<Sink>,
 ): PlacedValues<Sink>[] {
+  const encoded = values.map((value) => typed.encode(value));
   const unkeyed = placing.partition ?? placing.partitionFor(undefined);
   const groups = new Map<number, PlacedValues<Sink>>();
   let group: PlacedValues<Sink> | undefined;
-  for (let place = 0; place < values.length; place++) {
-    const value = values[place];
-    const key = typed.keyOf(value, undefined);
+  let place = 0;
+  for (const value of encoded) {
+    const key = typed.keyOf(values[place], undefined);
     const partition =
       placing.partition ?? (key === undefined ? unkeyed : placing.partitionFor(key));
     if (group?.partition !== partition) {
@@ -45,8 +51,8 @@ export function placeValues<Sink extends PartitionSink>(
       };
       groups.set(partition, group);
     }
-    group.sink.add(key, typed.encode(value));
-    group.places.push(place);
+    group.sink.add(key, value);
+    group.places.push(place++);
   }
   return [...groups.values()];
 }

@@ -75,10 +75,9 @@ export class TypedValues<in B = Uint8Array> {
   }
 
   /** The key given, or what the topic makes of the value. */
-  keyOf(value: unknown, given: string | Uint8Array | undefined): Uint8Array | undefined {
+  keyOf(value: unknown, given: string | Uint8Array | undefined): string | Uint8Array | undefined {
     // The value has passed the schema, so it is what the function takes.
-    const key = given ?? (this.#keyOf === undefined ? undefined : this.#madeKey(value));
-    return key === undefined ? undefined : this.keyBytes(key);
+    return given ?? (this.#keyOf === undefined ? undefined : this.#madeKey(value));
   }
 
   #madeKey(value: unknown): string | Uint8Array | undefined {

@@ -3,7 +3,13 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 
-import { LogError, type StandardSchema, type Store, type TopicRecord } from "../../src/index.ts";
+import {
+  LogError,
+  type StandardSchema,
+  type Store,
+  type Topic,
+  type TopicRecord,
+} from "../../src/index.ts";
 
 /** One way to a store. */
 export interface Scheme {
@@ -374,6 +380,29 @@ function testValues(test: Test): void {
 }
 
 function testKeys(test: Test): void {
+  test("a key is the same as text and as its bytes, however it is appended", async (store) => {
+    const options = { codec: "string", partitions: 5, key: (text: string) => text } as const;
+    const topic = await store.topic("t", options);
+    const keys = ["", "a", "é", "😀", "order-1", "€".repeat(300), "x".repeat(400)];
+    const places = await topic.appendMany(keys);
+    for (const [index, key] of keys.entries()) {
+      const partition = places[index]?.partition;
+      assert.equal((await topic.append("text", { key })).partition, partition);
+      assert.equal((await topic.append("bytes", { key: Buffer.from(key) })).partition, partition);
+      assert.equal((await topic.last(key))?.value, "bytes");
+      const last = await topic.append("last", {
+        key,
+        expectedLastOffset: await lastOf(topic, key),
+      });
+      assert.equal((await topic.last(Buffer.from(key)))?.offset, last.offset);
+    }
+    const read = await all(topic.read());
+    assert.deepEqual(new Set(read.map(({ key }) => key)), new Set(keys));
+    for (const { key = "", keyBytes } of read) {
+      assert.deepEqual(Buffer.from(keyBytes ?? []), Buffer.from(key));
+    }
+  });
+
   test("records of one key keep to one partition, where Kafka's clients put them", async (store) => {
     const topic = await store.topic("t", { codec: "string", partitions: 7 });
     const places = await Promise.all(
@@ -703,6 +732,10 @@ async function all<T>(records: AsyncIterable<T>): Promise<T[]> {
 
 async function values<T>(records: AsyncIterable<TopicRecord<T>>): Promise<T[]> {
   return (await all(records)).map(({ value }) => value);
+}
+
+async function lastOf(topic: Topic<string>, key: string): Promise<number | "none"> {
+  return (await topic.last(key))?.offset ?? "none";
 }
 
 function numbers(count: number): number[] {
