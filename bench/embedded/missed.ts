@@ -3,7 +3,7 @@ import { setImmediate as settled } from "node:timers/promises";
 
 import { type LogDurability, openLog } from "../../src/index.ts";
 import { type OpenStore, ourStore } from "./stores.ts";
-import { measureTyped } from "./typed.ts";
+import { TypedWork } from "./typed.ts";
 
 export interface Work {
   run(): void | Promise<void>;
@@ -40,8 +40,15 @@ export const workBehind: Readonly<Record<string, Prepare>> = {
     };
     await Promise.all(Array.from({ length: 64 }, writer));
   }),
-  "typed topic, appendMany of 1,000": typed,
-  "typed topic, read": typed,
+  "typed topic, appendMany of 1,000": async (directory, scale) => {
+    const work = await TypedWork.open(directory, 200_000 / scale);
+    return { run: () => work.append(), end: () => work.end() };
+  },
+  "typed topic, read": async (directory, scale) => {
+    const work = await TypedWork.open(directory, 200_000 / scale);
+    await work.append();
+    return { run: () => work.read(), end: () => work.end() };
+  },
 };
 
 const value = new Uint8Array(200).fill(0x61);
@@ -114,12 +121,5 @@ function durably(run: (store: OpenStore) => void | Promise<void>): Prepare {
   return async (directory) => {
     const store = await ourStore("fsync").open(directory);
     return { run: () => run(store), end: () => store.close() };
-  };
-}
-
-function typed(directory: string, scale: number): Work {
-  return {
-    run: async () => void (await measureTyped(directory, 100_000 / scale)),
-    end() {},
   };
 }

@@ -294,8 +294,10 @@ async function reportProfiles(missed: readonly string[]): Promise<void> {
     if (idlePercent >= 1) {
       process.stdout.write(`${idlePercent.toFixed(1).padStart(6)} % of it waiting; of the rest:\n`);
     }
-    for (const share of shares) {
-      process.stdout.write(`${share.percent.toFixed(1).padStart(6)} %  ${share.name}\n`);
+    const busyNs = (figureOf(name) * (100 - idlePercent)) / 100;
+    for (const { percent, name: part } of shares) {
+      const ns = ((busyNs * percent) / 100).toFixed(busyNs < 1000 ? 1 : 0).padStart(10);
+      process.stdout.write(`${percent.toFixed(1).padStart(6)} %${ns} ns  ${part}\n`);
     }
   }
 }

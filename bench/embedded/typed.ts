@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-import { open } from "../../src/index.ts";
+import { open, type Store, type Topic } from "../../src/index.ts";
 
 interface Event {
   readonly id: string;
@@ -86,6 +86,40 @@ export async function measureTyped(directory: string, count: number): Promise<Ty
     parseNs: middle(parse),
     readNs: middle(read),
   };
+}
+
+/** The two sides alone, for a profile. */
+export class TypedWork {
+  readonly #store: Store;
+  readonly #topic: Topic<Event>;
+  readonly #calls: number;
+  readonly #events = Array.from({ length: PER_CALL }, (_, n) => event(n));
+
+  private constructor(store: Store, topic: Topic<Event>, calls: number) {
+    this.#store = store;
+    this.#topic = topic;
+    this.#calls = calls;
+  }
+
+  static async open(directory: string, count: number): Promise<TypedWork> {
+    const store = await open(`file:${directory}`, { durability: "os" });
+    const topic = await store.topic<Event>("events", { codec: "json" });
+    return new TypedWork(store, topic, Math.ceil(count / PER_CALL));
+  }
+
+  async append(): Promise<void> {
+    for (let call = 0; call < this.#calls; call++) await this.#topic.appendMany(this.#events);
+  }
+
+  async read(): Promise<void> {
+    let total = 0;
+    for await (const { value } of this.#topic.read()) total += value.total;
+    if (total === 0) throw new Error("nothing was read");
+  }
+
+  end(): Promise<void> {
+    return this.#store.close();
+  }
 }
 
 async function timed(into: number[], run: () => void | Promise<void>): Promise<void> {
