@@ -3,10 +3,10 @@
 //   npm run sim:twice -- --seeds 200 --with 22,26
 //
 // The other versions are installed from the registry, once, below node_modules.
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { parseArgs, promisify } from "node:util";
 
 import { runWorld } from "./world.ts";
 
@@ -34,11 +34,11 @@ export async function hashesHere(first: number, count: number): Promise<string[]
 }
 
 /** The same from a process of its own. */
-export function hashesThere(node: string, first: number, count: number): string[] {
+export async function hashesThere(node: string, first: number, count: number): Promise<string[]> {
   const path = new URL("run.ts", import.meta.url).pathname;
   const args = [path, "--hashes", "--seeds", String(count), "--seed", String(first)];
-  const output = execFileSync(node, args, { encoding: "utf8", env: {} });
-  return output.split("\n").filter((line) => /^\d+ [0-9a-f]{16}$/.test(line));
+  const { stdout } = await promisify(execFile)(node, args, { encoding: "utf8", env: {} });
+  return stdout.split("\n").filter((line) => /^\d+ [0-9a-f]{16}$/.test(line));
 }
 
 if (import.meta.main) {
@@ -51,7 +51,15 @@ if (import.meta.main) {
   });
   const [first, count] = [Number(given.seed), Number(given.seeds)];
   const versions = given.with.split(",").filter((version) => version !== "");
-  const here = await hashesHere(first, count);
+  const twiceHere = async (): Promise<[string[], string[]]> => [
+    await hashesHere(first, count),
+    await hashesHere(first, count),
+  ];
+  const nodes = [process.execPath, ...versions.map(nodeOf)];
+  const [[here, again], ...there] = await Promise.all([
+    twiceHere(),
+    ...nodes.map((node) => hashesThere(node, first, count)),
+  ]);
   let failed = 0;
   const compare = (name: string, hashes: readonly string[]): void => {
     const others = here.filter((hash, i) => hashes[i] !== hash);
@@ -60,10 +68,10 @@ if (import.meta.main) {
       `${name}: ${hashes.length} traces, ${others.length} differ ${others.slice(0, 5).join(", ")}\n`,
     );
   };
-  compare(`Node ${process.versions.node}, once more`, await hashesHere(first, count));
-  for (const node of [process.execPath, ...versions.map(nodeOf)]) {
+  compare(`Node ${process.versions.node}, once more`, again);
+  for (const [i, node] of nodes.entries()) {
     const name = execFileSync(node, ["--version"], { encoding: "utf8" }).trim();
-    compare(`another process, Node ${name}`, hashesThere(node, first, count));
+    compare(`another process, Node ${name}`, there[i] ?? []);
   }
   process.stdout.write(`${2 + versions.length - failed} passed, ${failed} failed\n`);
   process.exitCode = failed === 0 ? 0 : 1;

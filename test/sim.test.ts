@@ -54,7 +54,7 @@ describe("worlds from seeds", () => {
     const here = await hashesHere(first, 2);
     assert.equal(new Set(here).size, 2);
     assert.deepEqual(await hashesHere(first, 2), here);
-    assert.deepEqual(hashesThere(process.execPath, first, 2), here);
+    assert.deepEqual(await hashesThere(process.execPath, first, 2), here);
   });
 });
 
