@@ -33,5 +33,11 @@ key are refused by such a topic (INVALID_RECORD). What differs: records without 
 is not in a segment yet (by default for up to five minutes) counts as Kafka's active segment; the offsets of removed
 records belong to the batch behind them, so a client that goes on from the last record it was given always gets further;
 the last record of a partition stays, even a tombstone whose time is over.
+
+## Retention
+
+\`retention.ms\` and \`retention.bytes\` let go the oldest parts of segments, as with Kafka. A part spans seven days of the
+times of its records at most, whatever \`segment.ms\` says, and what is not in a segment yet stays. A setting that Kafka does
+not have, \`cordwood.retention.records\`, keeps the newest so many offsets of each partition, exactly.
 `;
 }
