@@ -126,6 +126,17 @@ for (const [name, place] of [
       assert.equal(log.scan({ from: { time: 1_002_985 } }).next().value?.offset, 299);
     });
 
+    it("keeps what it has read when a program gives it to a worker", async () => {
+      await using log = await openLog(place());
+      log.append(text("value"));
+      await log.flush();
+      const { value } = log.read(0);
+      const isRefused = { name: "DataCloneError" };
+      assert.throws(() => give(value), isRefused);
+      assert.equal(textOf(log.read(0).value), "value");
+      for (const { bytes } of log.scan()) assert.throws(() => give(bytes), isRefused);
+    });
+
     it("gives one sync to all who flush at the same time", async () => {
       await using log = await openLog(place());
       await log.flush();
@@ -628,6 +639,13 @@ test("a failed flushSync is the end of a log, too", async () => {
   throwsCode(() => log.append(text("c")), "storage_failed", /EIO/);
   await assert.rejects(env.run(log.close()), isCode("storage_failed", /EIO/));
 });
+
+/** As a message to a worker does, which then has the memory alone. */
+function give(bytes: Uint8Array | undefined): void {
+  const memory = bytes?.buffer;
+  assert.ok(memory instanceof ArrayBuffer);
+  structuredClone(bytes, { transfer: [memory] });
+}
 
 /** Ends with its process, and nobody is there to be told how. */
 function underWay(work: Promise<unknown>): void {

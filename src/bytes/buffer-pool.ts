@@ -1,3 +1,5 @@
+import { markAsUntransferable } from "node:worker_threads";
+
 import { invariant } from "../errors/index.ts";
 
 const SMALLEST_CLASS_BITS = 12;
@@ -67,7 +69,10 @@ export class BufferPool {
     }
     const isPooled = index < this.#idle.length;
     const bytes = isPooled ? 2 ** (index + SMALLEST_CLASS_BITS) : size;
-    return Buffer.allocUnsafeSlow(bytes).buffer;
+    const { buffer } = Buffer.allocUnsafeSlow(bytes);
+    // Programs get views of it: given to a worker with one of them it would be gone for all others.
+    markAsUntransferable(buffer);
+    return buffer;
   }
 }
 

@@ -1,4 +1,6 @@
 /** Batches that were read and decoded, kept for reads at random. */
+import { markAsUntransferable } from "node:worker_threads";
+
 import { int32At, putInt32 } from "../bytes/index.ts";
 import { RecordCursor } from "../records/index.ts";
 import { BlockTable } from "./block-table.ts";
@@ -48,6 +50,8 @@ export class LogBlock {
     const { length } = walk.bytes;
     const placesBytes = (recordCount + 1) * PLACE_BYTES;
     const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length + placesBytes).buffer);
+    // A program has views of it: given to a worker with one of them it would be gone from here.
+    markAsUntransferable(bytes.buffer);
     bytes.set(walk.bytes);
     const hasGaps = recordCount !== nextOffset - baseOffset;
     const deltas = hasGaps ? new Int32Array(recordCount) : undefined;

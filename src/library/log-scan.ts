@@ -6,7 +6,7 @@ import type { LogBlock } from "./log-block.ts";
 /** Read at a time; with what a segment needs beside it, a whole piece of pooled memory. */
 const READ_BYTES = 240 << 10;
 
-/** A record of a log, in memory of its own. */
+/** A record of a log. What it holds stays as it is. */
 export interface LogRecord {
   readonly offset: number;
   /** Milliseconds since 1970. */

@@ -69,8 +69,9 @@ export abstract class ReadableLog {
   }
 
   /**
-   * One record; negative offsets count from the end. What it holds stays as it is, and keeps the
-   * batch that it was read with in memory.
+   * One record; negative offsets count from the end. Its bytes are views of the batch that it was read
+   * with: they stay as they are and keep that batch in memory. They are for reading; whoever writes into
+   * them changes what later reads find in the cache.
    * @throws LogError offset_out_of_range, data_corrupt, closed.
    */
   read(offset: number): LogRecord {
