@@ -22,23 +22,25 @@ export function uint32At(bytes: Uint8Array, position: number): number {
 
 /** A view of larger memory is not kept: it keeps the memory. */
 const VIEWED_BYTES_MAX = 4 << 20;
-let viewed: ArrayBufferLike = new ArrayBuffer(0);
-let viewOfIt: DataView = new DataView(viewed);
+/** The last two: of a batch, and of the frame that it goes into. */
+let newer: DataView = new DataView(new ArrayBuffer(0));
+let older = newer;
 
 /**
  * A view of all the memory that `bytes` lie in; they begin at their `byteOffset`. A number takes a
- * quarter of the time through it that it takes byte by byte. The last view is kept, since a piece of
- * memory usually has many batches.
+ * quarter of the time through it that it takes byte by byte. The last two views are kept, since a piece
+ * of memory usually has many batches.
  */
 // hot: twice for every batch that is read.
 export function memoryOf(bytes: Uint8Array): DataView {
   const { buffer } = bytes;
-  if (buffer === viewed) return viewOfIt;
-  const made = new DataView(buffer);
-  if (buffer.byteLength > VIEWED_BYTES_MAX) return made;
-  viewed = buffer;
-  viewOfIt = made;
-  return made;
+  if (newer.buffer === buffer) return newer;
+  const isKnown = older.buffer === buffer;
+  const view = isKnown ? older : new DataView(buffer);
+  if (!isKnown && buffer.byteLength > VIEWED_BYTES_MAX) return view;
+  older = newer;
+  newer = view;
+  return view;
 }
 
 export function putInt16(bytes: Uint8Array, position: number, value: number): void {
