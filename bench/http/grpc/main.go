@@ -108,13 +108,18 @@ func (o *options) request() []byte {
 type window struct {
 	begin, end       time.Time
 	startCPU, endCPU float64
+	// Once both are known: the last call may end before the timer of the end has run.
+	closed chan struct{}
 }
 
 func (o *options) window() *window {
 	begin := time.Now().Add(o.warm)
-	w := &window{begin: begin, end: begin.Add(o.length)}
+	w := &window{begin: begin, end: begin.Add(o.length), closed: make(chan struct{})}
 	time.AfterFunc(o.warm, func() { w.startCPU = cpuOf(o.pid) })
-	time.AfterFunc(o.warm+o.length, func() { w.endCPU = cpuOf(o.pid) })
+	time.AfterFunc(o.warm+o.length, func() {
+		w.endCPU = cpuOf(o.pid)
+		close(w.closed)
+	})
 	return w
 }
 
@@ -251,6 +256,7 @@ func (o *options) stream(connection *grpc.ClientConn, method string, fromClient 
 
 func (o *options) result(w *window, calls, records int64, latencies []time.Duration) result {
 	r := result{Secs: o.length.Seconds(), Calls: calls, Records: records, Bytes: records * int64(o.valueBytes)}
+	<-w.closed
 	r.ServerCPU = w.endCPU - w.startCPU
 	slices.Sort(latencies)
 	if len(latencies) > 0 {
