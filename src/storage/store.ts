@@ -288,13 +288,14 @@ export class Store {
    * @throws LogError `storage_failed`: final, and the owner was told.
    */
   syncWalNow(): void {
+    let sequence: number;
     try {
-      const sequence = this.#wal.syncNow();
-      this.stats.syncs++;
-      this.#becomeDurable(Math.min(sequence, this.#writtenSequence));
+      sequence = this.#wal.syncNow();
     } catch (error) {
       throw this.#failForEver(error);
     }
+    this.stats.syncs++;
+    this.#becomeDurable(Math.min(sequence, this.#writtenSequence));
   }
 
   /**
