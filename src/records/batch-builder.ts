@@ -19,6 +19,7 @@ import {
   TRANSACTIONAL_BIT,
 } from "./batch-header.ts";
 import { type Codec, codecNames, compress } from "./compression.ts";
+import { headersSize, putHeaders } from "./record-fields.ts";
 import type { RecordHeader } from "../values/index.ts";
 
 export interface BatchBuilderOptions {
@@ -111,8 +112,7 @@ export class BatchBuilder {
     at += keyBytes;
     at = putVarint(bytes, at, value === undefined ? -1 : valueBytes);
     if (!isText && value !== undefined) bytes.set(value, at);
-    writer.filled(at + valueBytes);
-    writeHeaders(writer, headers);
+    writer.filled(putHeaders(bytes, at + valueBytes, headers));
     invariant(writer.size === end, "a record takes the bytes that were counted");
     this.#recordCount++;
     if (isFirst) this.#baseTimestamp = timestampMs;
@@ -198,37 +198,6 @@ export class BatchBuilder {
 function leadBytes(headBytes: number, valueBytes: number, tailBytes: number): number {
   const lengthBytes = varintSize(valueBytes);
   return varintSize(headBytes + lengthBytes + valueBytes + tailBytes) + headBytes + lengthBytes;
-}
-
-/** Bytes of a length and what it counts; -1 is the length of what is absent. */
-function fieldSize(field: Uint8Array | undefined): number {
-  return field === undefined ? 1 : varintSize(field.length) + field.length;
-}
-
-function writeField(writer: ByteWriter, field: Uint8Array | undefined): void {
-  writer.varint(field === undefined ? -1 : field.length);
-  if (field !== undefined) writer.bytes(field);
-}
-
-function headersSize(headers: readonly RecordHeader[]): number {
-  // Most records have none, and walking nothing costs 20 ns where the list is frozen.
-  if (headers.length === 0) return 1;
-  let size = varintSize(headers.length);
-  for (const { key, value } of headers) {
-    const keyBytes = ByteWriter.stringSize(key);
-    size += varintSize(keyBytes) + keyBytes + fieldSize(value);
-  }
-  return size;
-}
-
-function writeHeaders(writer: ByteWriter, headers: readonly RecordHeader[]): void {
-  writer.varint(headers.length);
-  if (headers.length === 0) return;
-  for (const { key, value } of headers) {
-    writer.varint(ByteWriter.stringSize(key));
-    writer.string(key);
-    writeField(writer, value);
-  }
 }
 
 const noHeaders: readonly RecordHeader[] = Object.freeze([]);

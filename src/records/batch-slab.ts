@@ -1,5 +1,4 @@
 import {
-  ByteWriter,
   crc32c,
   putInt16,
   putInt32,
@@ -16,6 +15,7 @@ import {
   LENGTH_PREFIX_BYTES,
   MAGIC,
 } from "./batch-header.ts";
+import { fieldSize, headersSize, putField, putHeaders } from "./record-fields.ts";
 import type { RecordHeader } from "../values/index.ts";
 
 /** What a record without key and headers takes beside its value, at most. */
@@ -31,6 +31,8 @@ const SHORT_VALUE_MAX = 16;
  */
 export class BatchSlab {
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The same, as what has fast text encoding. */
+  readonly #buffer: Buffer<ArrayBuffer>;
   readonly #batchBytes: number;
   /** Where each record begins, in the order of appending. */
   readonly #positions: Int32Array;
@@ -49,7 +51,8 @@ export class BatchSlab {
   #timedMax = -Infinity;
 
   constructor(sizeBytes: number, batchBytes: number) {
-    this.bytes = new Uint8Array(Buffer.allocUnsafeSlow(sizeBytes).buffer);
+    this.#buffer = Buffer.allocUnsafeSlow(sizeBytes);
+    this.bytes = new Uint8Array(this.#buffer.buffer);
     this.#batchBytes = batchBytes;
     this.#positions = new Int32Array(Math.ceil(sizeBytes / RECORD_BYTES_MIN));
   }
@@ -170,7 +173,7 @@ export class BatchSlab {
     at = putVarint(bytes, at, offsetDelta);
     at = putField(bytes, at, key);
     at = putField(bytes, at, value);
-    this.#position = putHeaders(bytes, at, headers);
+    this.#position = putHeaders(this.#buffer, at, headers);
     return true;
   }
 
@@ -217,33 +220,4 @@ function putCount(bytes: Uint8Array, position: number, value: number): number {
     return position + 2;
   }
   return putVarint(bytes, position, value);
-}
-
-function fieldSize(field: Uint8Array | undefined): number {
-  return field === undefined ? 1 : varintSize(field.length) + field.length;
-}
-
-function putField(bytes: Uint8Array, position: number, field: Uint8Array | undefined): number {
-  if (field === undefined) return putVarint(bytes, position, -1);
-  const at = putVarint(bytes, position, field.length);
-  bytes.set(field, at);
-  return at + field.length;
-}
-
-function headersSize(headers: readonly RecordHeader[]): number {
-  let size = varintSize(headers.length);
-  for (const { key, value } of headers) {
-    const keyBytes = ByteWriter.stringSize(key);
-    size += varintSize(keyBytes) + keyBytes + fieldSize(value);
-  }
-  return size;
-}
-
-function putHeaders(bytes: Uint8Array, position: number, headers: readonly RecordHeader[]): number {
-  let at = putVarint(bytes, position, headers.length);
-  for (const { key, value } of headers) {
-    at = putField(bytes, at, Buffer.from(key));
-    at = putField(bytes, at, value);
-  }
-  return at;
 }
